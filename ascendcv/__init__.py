@@ -1,0 +1,1 @@
+"""Base layers for video restoration: operations, layers, data, training and metrics."""

@@ -1,0 +1,171 @@
+"""The command `ascendvsr`: reads the command line, checks what was given and calls what does the work.
+
+Exit status: 0 done; 2 bad input, said in one line; 1 any other failure; 130 or 143 stopped by a signal.
+"""
+
+import argparse
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from ascendcv.utils.errors import InputError
+
+USAGE = """usage: ascendvsr COMMAND [options] [KEY VALUE ...]
+       python tools/main.py [options] mode COMMAND [KEY VALUE ...]
+
+commands:
+  train      train a network by the recipe of a configuration file
+  eval       PSNR and SSIM of a checkpoint on a data set with ground truth
+  inference  restore a folder of frames, a folder of such folders, or a video
+  freeze     write a frozen graph and a SavedModel, and check that they equal the network
+
+`ascendvsr COMMAND --help` tells the options. KEY VALUE pairs change any setting of
+ascendvsr/config/defaults.py, as in `solver.lr_schedule.base_lr 1e-4`."""
+
+DESCRIPTIONS = {
+    "train": "Train a network by the recipe of a configuration file.",
+    "eval": "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and metrics.csv.",
+    "inference": "Restore frames. Every input frame gives an output frame; no ground truth is needed.",
+    "freeze": "Write a frozen graph and a SavedModel of a checkpoint, load both and compare them.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0 if argv else 2
+    try:
+        command, arguments = _parse(argv)
+        signal.signal(signal.SIGTERM, _stop)
+        COMMANDS[command](arguments)
+    except InputError as error:
+        print(f"ascendvsr: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ascendvsr: stopped", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"ascendvsr: {error}", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        if type(error) is not RuntimeError:
+            raise
+        print(f"ascendvsr: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _stop(*_: object) -> None:
+    """SIGTERM ends a command as an exception does, so that threads end and temporary files go."""
+    raise SystemExit(143)
+
+
+def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
+    """The command and its arguments; the command may also be the value of the key `mode`."""
+    if argv[0] not in COMMANDS and "mode" not in argv:
+        raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(COMMANDS)}")
+    command = argv.pop(0) if argv[0] in COMMANDS else None
+    parser = argparse.ArgumentParser(
+        prog=f"ascendvsr {command}" if command else "main.py",
+        description=DESCRIPTIONS.get(command),
+        epilog="KEY VALUE pairs change settings: see ascendvsr/config/defaults.py.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config-file", "--config", metavar="YAML", help="settings; see configs/")
+    if command != "train":
+        parser.add_argument(
+            "--checkpoint",
+            metavar="PATH",
+            help="weights: .pth, .safetensors, .npz, .weights.h5, a run's folder",
+        )
+    if command in (None, "inference"):
+        parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
+        parser.add_argument("--output", metavar="PATH", help="a folder, or a video file (.mp4)")
+    parser.add_argument(
+        "settings", nargs="*", metavar="KEY VALUE", help="settings that differ from the file's"
+    )
+    arguments = parser.parse_intermixed_args(argv)
+    if len(arguments.settings) % 2:
+        raise InputError(f"settings come as KEY VALUE pairs; {arguments.settings[-1]!r} has no value")
+    pairs = dict(zip(arguments.settings[::2], arguments.settings[1::2], strict=True))
+    if command is None:
+        command = pairs.get("mode")
+        if command not in COMMANDS:
+            raise InputError(f"mode is {command!r}; it should be one of: {', '.join(COMMANDS)}")
+    for option, key in (
+        ("checkpoint", "checkpoint"),
+        ("input", "inference.input"),
+        ("output", "inference.output"),
+    ):
+        if getattr(arguments, option, None) is not None:
+            arguments.settings += [key, getattr(arguments, option)]
+    arguments.settings += ["mode", command]
+    return command, arguments
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from ascendvsr.config import load_config
+
+    config = load_config(arguments.config_file, arguments.settings)
+    _prepare_tensorflow()
+    from ascendvsr.training.run import train
+
+    train(config)
+
+
+def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
+    """A command that works on the network in a checkpoint: `work` is its function, 'module:name'."""
+
+    def command(arguments: argparse.Namespace) -> None:
+        from ascendvsr.config import load_config, save_config
+        from ascendvsr.weights.detect import check_matches, detect
+        from ascendvsr.weights.reader import load_checkpoint
+
+        config = load_config(arguments.config_file, arguments.settings)
+        if not config.checkpoint:
+            raise InputError("no weights given: name a file or a run's folder with --checkpoint")
+        state_dict = load_checkpoint(config.checkpoint)
+        architecture = detect(state_dict)
+        if arguments.config_file is None:
+            config = load_config(None, arguments.settings, settings=architecture.settings)
+        check_matches(config, architecture)
+        _prepare_tensorflow()
+
+        def network():
+            from ascendvsr.models.builder import build_model
+            from ascendvsr.weights.mapping import load_state_dict
+
+            model = build_model(config)
+            load_state_dict(model, state_dict)
+            return model
+
+        time = datetime.now().strftime("%Y%m%dT%H%M%S")
+        save_config(config, Path(config.output_dir) / "config" / f"{config.mode}-{time}.yaml")
+        module, name = work.split(":")
+        getattr(importlib.import_module(module), name)(config, network)
+
+    return command
+
+
+def _prepare_tensorflow() -> None:
+    """Says what to install where TensorFlow is missing, and keeps its own start-up messages off the screen."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InputError(
+            "TensorFlow is not installed: pip install 'ascendvsr[cpu]', or 'ascendvsr[gpu]' for NVIDIA GPUs"
+        )
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+COMMANDS = {
+    "train": _train,
+    "eval": _with_checkpoint("ascendvsr.evaluate:evaluate"),
+    "inference": _with_checkpoint("ascendvsr.restore:inference"),
+    "freeze": _with_checkpoint("ascendvsr.export:freeze"),
+}

@@ -1,0 +1,26 @@
+# Sourced by the scripts beside it: `make_environment EXTRAS` makes .venv and installs the project into it.
+
+make_environment() {
+    local extras=$1 stamp=.venv/installed-$1 python
+    if [ ! -x .venv/bin/python ]; then
+        for python in python3 python3.14 python3.13 python3.12 python3.11; do
+            "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
+            python=
+        done
+        if [ -z "$python" ]; then
+            echo "Python 3.11 or newer is needed; 'python3 --version' says: $(python3 --version 2>&1)" >&2
+            return 2
+        fi
+        echo "Making .venv with $("$python" --version)"
+        if ! "$python" -m venv .venv; then
+            rm -rf .venv
+            echo "could not make .venv; on Debian and Ubuntu: apt-get install python3-venv" >&2
+            return 2
+        fi
+    fi
+    if [ ! "$stamp" -nt setup.cfg ]; then
+        echo "Installing ascendvsr[$extras] into .venv (about 250 MB the first time)"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" || return 1
+        touch "$stamp"
+    fi
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# PSNR and SSIM of a checkpoint on the evaluation set of configs/edvr.yaml's data.
+# Usage: run_evaluation.sh DEVICE_ID CKPT [KEY VALUE ...]     CKPT: weights in any format, or EDVR-<step>
+set -euo pipefail
+if [ $# -lt 2 ]; then
+    echo "usage: bash scripts/run_evaluation.sh DEVICE_ID CKPT [KEY VALUE ...]" >&2
+    exit 2
+fi
+source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
+device_id=$1 checkpoint=$2
+shift 2
+run_main mode eval device_ids "[$device_id]" checkpoint "$checkpoint" "$@"

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Writes the network of a checkpoint as a frozen graph (<output_dir>/EDVR.pb) and a SavedModel, for deployment:
+# frames folded into the batch, any batch size, 8-bit output.
+# Usage: run_freeze.sh CKPT [KEY VALUE ...]     CKPT: weights in any format, or EDVR-<step>
+set -euo pipefail
+if [ $# -lt 1 ]; then
+    echo "usage: bash scripts/run_freeze.sh CKPT [KEY VALUE ...]" >&2
+    exit 2
+fi
+source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
+checkpoint=$1
+shift
+run_main mode freeze checkpoint "$checkpoint" data.eval_batch_size -1 model.input_format_dimension 4 \
+    model.convert_output_to_uint8 True "$@"
