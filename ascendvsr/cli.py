@@ -28,7 +28,7 @@ ascendvsr/config/defaults.py, as in `solver.lr_schedule.base_lr 1e-4`."""
 
 DESCRIPTIONS = {
     "train": "Train a network by the recipe of a configuration file.",
-    "eval": "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and metrics.csv.",
+    "eval": "Report PSNR and SSIM of a checkpoint on the evaluation set, in metrics.json and metrics.csv too.",
     "inference": "Restore frames. Every input frame gives an output frame; no ground truth is needed.",
     "freeze": "Write a frozen graph and a SavedModel of a checkpoint, load both and compare them.",
 }
@@ -82,14 +82,12 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
         parser.add_argument(
             "--checkpoint",
             metavar="PATH",
-            help="weights: .pth, .safetensors, .npz, .weights.h5, a run's folder",
+            help="weights: .pth, .safetensors, .npz, .h5, EDVR-<step>",
         )
     if command in (None, "inference"):
         parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
         parser.add_argument("--output", metavar="PATH", help="a folder, or a video file (.mp4)")
-    parser.add_argument(
-        "settings", nargs="*", metavar="KEY VALUE", help="settings that differ from the file's"
-    )
+    parser.add_argument("settings", nargs="*", metavar="KEY VALUE", help="settings that differ")
     arguments = parser.parse_intermixed_args(argv)
     if len(arguments.settings) % 2:
         raise InputError(f"settings come as KEY VALUE pairs; {arguments.settings[-1]!r} has no value")
@@ -98,11 +96,8 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
         command = pairs.get("mode")
         if command not in COMMANDS:
             raise InputError(f"mode is {command!r}; it should be one of: {', '.join(COMMANDS)}")
-    for option, key in (
-        ("checkpoint", "checkpoint"),
-        ("input", "inference.input"),
-        ("output", "inference.output"),
-    ):
+    options = {"checkpoint": "checkpoint", "input": "inference.input", "output": "inference.output"}
+    for option, key in options.items():
         if getattr(arguments, option, None) is not None:
             arguments.settings += [key, getattr(arguments, option)]
     arguments.settings += ["mode", command]
@@ -154,7 +149,7 @@ def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
 
 
 def _prepare_tensorflow() -> None:
-    """Says what to install where TensorFlow is missing, and keeps its own start-up messages off the screen."""
+    """Says what to install where TensorFlow is missing; keeps its start-up messages off the screen."""
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError(
             "TensorFlow is not installed: pip install 'ascendvsr[cpu]', or 'ascendvsr[gpu]' for NVIDIA GPUs"

@@ -94,15 +94,14 @@ _.solver.optimizer.beta_2 = 0.999
 _.solver.optimizer.epsilon = 1e-8
 _.solver.optimizer.momentum = 0.9
 _.solver.lr_schedule = Node()
-_.solver.lr_schedule.type = (
-    "CosineRestart"  # CosineRestart | Cosine | CosineAnnealingRestart | MultiStepRestart
-)
+_.solver.lr_schedule.type = "CosineRestart"  # CosineRestart | Cosine | CosineAnnealingRestart
 _.solver.lr_schedule.base_lr = 4e-4
 _.solver.lr_schedule.total_steps = [150000, 150000, 150000, 150000]
 _.solver.lr_schedule.restart_weights = [1.0, 0.5, 0.5, 0.5]
 _.solver.lr_schedule.min_lr = 1e-7
 _.solver.lr_schedule.warmup_steps = 0
-_.solver.param_groups = []  # [{pattern: REGEX of official names, lr_mult: 1.0, freeze_until: STEP}, ...], first match
+# [{pattern: REGEX of official names, lr_mult: 1.0, freeze_until: STEP}, ...]; the first that matches counts.
+_.solver.param_groups = []
 _.solver.train_only = Node()  # freeze every name that does not match, until a step
 _.solver.train_only.pattern = ""
 _.solver.train_only.until_step = 0
@@ -144,7 +143,7 @@ CHOICES = {
     "data.read_mode": ("tf", "python"),
     "data.noise.noise_type": ("clean", "gaussian", "gaussian process", "speckle", "salt-pepper"),
     "solver.optimizer.type": ("Adam", "momentum"),
-    "solver.lr_schedule.type": ("CosineRestart", "Cosine", "CosineAnnealingRestart", "MultiStepRestart"),
+    "solver.lr_schedule.type": ("CosineRestart", "Cosine", "CosineAnnealingRestart"),
     "solver.mix_precision_dtype": ("bfloat16", "float16"),
     "eval.window_ends": ("replicate", "reflection", "reflection_circle", "circle"),
 }
