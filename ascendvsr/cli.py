@@ -28,7 +28,7 @@ ascendvsr/config/defaults.py, as in `solver.lr_schedule.base_lr 1e-4`."""
 
 DESCRIPTIONS = {
     "train": "Train a network by the recipe of a configuration file.",
-    "eval": "Report PSNR and SSIM of a checkpoint on the evaluation set, in metrics.json and metrics.csv too.",
+    "eval": "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and .csv.",
     "inference": "Restore frames. Every input frame gives an output frame; no ground truth is needed.",
     "freeze": "Write a frozen graph and a SavedModel of a checkpoint, load both and compare them.",
 }

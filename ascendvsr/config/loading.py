@@ -53,7 +53,7 @@ def _read_yaml(path: Path) -> dict[str, object]:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise InputError(
-            f"no configuration file {path}; the ones that come with the project are in configs/"
+            f"no configuration file {path}; the project's own are in configs/"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the configuration file {path}: {error}") from error
