@@ -1,0 +1,61 @@
+"""What many tests share: photographs as frames, a small checkpoint, the real command in a real process."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import PROJECT, TINY_EDVR, command_line
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(scope="session")
+def photograph() -> np.ndarray:
+    """The astronaut portrait (NASA, public domain): [512, 512, 3] uint8."""
+    from skimage import data
+
+    return data.astronaut()
+
+
+@pytest.fixture
+def frame_folder(tmp_path: Path, photograph: np.ndarray) -> Callable[..., Path]:
+    """A maker of folders with `count` PNG frames, a pan over the photograph."""
+    from PIL import Image
+
+    def make(name: str = "clip", count: int = 7, height: int = 32, width: int = 40) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        for index in range(count):
+            top, left = 100 + 2 * index, 180 + 3 * index
+            crop = photograph[top : top + height, left : left + width]
+            Image.fromarray(crop).save(folder / f"{index:08d}.png")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_edvr_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an untrained EDVR with 8 channels, as .weights.h5."""
+    from ascendvsr.config import load_config
+    from ascendvsr.models.builder import build_model
+    from ascendvsr.weights import save_weights
+
+    path = tmp_path_factory.mktemp("weights") / "tiny.weights.h5"
+    save_weights(build_model(load_config(settings=TINY_EDVR)), path)
+    return path
+
+
+@pytest.fixture
+def ascendvsr(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs the command in a process of its own; results go below the test's own folder."""
+
+    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
+        command = [*command_line(*arguments), "output_dir", str(tmp_path / "outputs")]
+        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, **options)
+
+    return run
