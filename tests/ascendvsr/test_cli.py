@@ -1,0 +1,77 @@
+"""The command line: help, the words of old, and what is checked before TensorFlow is imported."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import PROJECT, command_line
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess:
+    environment = os.environ | environment
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["inference", "--help"]])
+def test_help_is_printed_without_importing_tensorflow(arguments):
+    script = (
+        "import sys\n"
+        "from ascendvsr.cli import main\n"
+        "try:\n"
+        f"    main({arguments})\n"
+        "except SystemExit as stop:\n"
+        "    assert stop.code == 0\n"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)\n"
+    )
+    result = run(sys.executable, "-c", script)
+    assert result.returncode == 0, result.stderr
+    assert "usage: ascendvsr" in result.stdout
+
+
+def test_importing_the_packages_imports_only_the_standard_library():
+    script = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import ascendcv, ascendvsr\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "assert new <= set(sys.stdlib_module_names) | {'ascendcv', 'ascendvsr'}, new\n"
+    )
+    result = run(sys.executable, "-c", script)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_key_mode_names_the_command():
+    result = run(*command_line("--config-file", "configs/edvr.yaml", "mode", "eval"))
+    assert result.returncode == 2
+    assert "--checkpoint" in result.stderr
+
+
+def test_missing_tensorflow_is_one_line_that_says_what_to_install(tmp_path, tiny_edvr_checkpoint):
+    """None in sys.modules is how Python itself marks a module that is not there."""
+    arguments = ["freeze", "--checkpoint", str(tiny_edvr_checkpoint), "output_dir", str(tmp_path)]
+    script = (
+        "import sys\n"
+        "from ascendvsr.cli import main\n"
+        "sys.modules['tensorflow'] = None\n"
+        f"sys.exit(main({arguments}))\n"
+    )
+    result = run(sys.executable, "-c", script)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "ascendvsr[cpu]" in result.stderr
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (PROJECT / "scripts").glob("run_*.sh")))
+def test_every_script_is_valid_bash_and_explains_itself(script):
+    path = PROJECT / "scripts" / script
+    assert run("bash", "-n", str(path)).returncode == 0
+    assert path.read_text().startswith("#!/usr/bin/env bash\n# ")
+
+
+@pytest.mark.parametrize("script", ["run_evaluation.sh", "run_inference.sh", "run_freeze.sh"])
+def test_a_script_without_its_arguments_tells_its_usage(script):
+    result = run("bash", f"scripts/{script}")
+    assert result.returncode == 2
+    assert f"usage: bash scripts/{script}" in result.stderr
