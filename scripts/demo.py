@@ -1,4 +1,4 @@
-"""What scripts/demo.sh runs once the project is installed: sample, training, evaluation, restoration, freezing.
+"""What scripts/demo.sh runs once the project is installed: sample, training, evaluation, restoration, export.
 
 Each step is one of the project's own commands. A step whose result is there already is not run again, and an
 interrupted training goes on where it stopped.
@@ -76,11 +76,7 @@ def report(frames: Path, truth: Path, seconds: float) -> None:
     parity = json.loads((OUTPUT / "EDVR.parity.json").read_text())
     network, bicubic = metrics["total"]["psnr"], metrics["total"]["psnr_bicubic"]
     rows = [
-        (
-            "sample",
-            f"{len(list(frames.iterdir()))} held-out frames, training clips beside them",
-            DATA / "images",
-        ),
+        ("sample", f"{len(list(frames.iterdir()))} held-out frames, and training clips", DATA / "images"),
         ("ground truth", "what the restored frames are compared with", truth),
         ("checkpoint", "a small EDVR, 600 steps", CHECKPOINT),
         ("log", "loss, learning rate, PSNR of every 20th step", OUTPUT / "log"),
@@ -88,11 +84,7 @@ def report(frames: Path, truth: Path, seconds: float) -> None:
         ("restored frames", "PNG", OUTPUT / "restored"),
         ("restored video", "H.264", OUTPUT / "restored.mp4"),
         ("comparison", "bicubic, EDVR and ground truth", OUTPUT / "side_by_side.png"),
-        (
-            "frozen graph",
-            f"differs from the network by {parity['frozen_graph']:.1e} at most",
-            OUTPUT / "EDVR.pb",
-        ),
+        ("frozen graph", f"differs by {parity['frozen_graph']:.1e} at most", OUTPUT / "EDVR.pb"),
         ("SavedModel", f"differs by {parity['saved_model']:.1e} at most", OUTPUT / "EDVR_savedmodel"),
     ]
     print(f"\nDone in {seconds:.0f} s.\n")
