@@ -1,0 +1,1 @@
+"""Layers with the padding, initialisation and statistics of the published networks."""

@@ -1,0 +1,77 @@
+"""Convolution with PyTorch's padding and initialisation."""
+
+import keras
+from keras import ops
+
+
+class Conv2D(keras.Layer):
+    """2-D convolution, padded with zeros on all sides alike.
+
+    TensorFlow's 'same' pads a strided convolution of an even size at the end only, which moves all features by half
+    a pixel from where the published networks have them.
+
+    Args:
+        filters: output channels.
+        kernel_size: side of the kernel.
+        stride, dilation, groups: as in torch.nn.Conv2d.
+        padding: zeros on each side; None: as many as keep the size at stride 1.
+        use_bias: whether there is a bias.
+        kernel_initializer, bias_initializer: None: PyTorch's, uniform in +-1 / sqrt(fan_in).
+
+    [N, H, W, C] -> [N, Ho, Wo, filters] in the layer's compute dtype. Weights: `kernel` [k, k, C / groups, filters]
+    and `bias` [filters].
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        kernel_initializer=None,
+        bias_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.same_padding = dilation * (kernel_size - 1) // 2
+        self.padding = self.same_padding if padding is None else padding
+        self.dilation = dilation
+        self.groups = groups
+        self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+        self.bias_initializer = bias_initializer
+
+    def build(self, input_shape):
+        channels = input_shape[-1] // self.groups
+        limit = (channels * self.kernel_size**2) ** -0.5
+        uniform = keras.initializers.RandomUniform(-limit, limit)
+        # Cast by hand in `call`: a float32 layer inside a narrower one would get narrow weights otherwise.
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, self.kernel_size, channels, self.filters),
+            initializer=self.kernel_initializer or uniform,
+            autocast=False,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(self.filters,),
+                initializer=self.bias_initializer or keras.initializers.RandomUniform(-limit, limit),
+                autocast=False,
+            )
+
+    def call(self, x):
+        x = ops.cast(x, self.compute_dtype)
+        mode = "same" if self.stride == 1 and self.padding == self.same_padding else "valid"
+        if mode == "valid" and self.padding:
+            sides = (self.padding, self.padding)
+            x = ops.pad(x, ((0, 0), sides, sides, (0, 0)))
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        x = ops.conv(x, kernel, self.stride, mode, "channels_last", self.dilation)
+        return x + ops.cast(self.bias, self.compute_dtype) if self.use_bias else x

@@ -1,0 +1,1 @@
+"""Operations on tensors: pure functions, one file each, for every Keras backend."""

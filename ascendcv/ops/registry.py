@@ -1,0 +1,136 @@
+"""Which implementation serves an operation: composed of Keras operations, a compiled kernel, or a vendor's own.
+
+'tf'     composed from `keras.ops`: works everywhere, also under XLA, in an exported graph, on JAX and PyTorch
+'fused'  the compiled kernel of `ascendcv.ops.fused`, with gradients
+'npu'    an accelerator vendor's own operation, found by an entry point in the group `ascendcv.ops` (its name is the
+         operation's, its object a function with the arguments of the composed one) or by import
+'auto'   the fastest that is usable here and now
+"""
+
+import contextlib
+import contextvars
+import functools
+import importlib
+import importlib.metadata
+import warnings
+from collections.abc import Callable, Iterator
+
+import keras
+
+from ascendcv.utils.errors import InputError
+
+# operation -> its composed function, as 'module:function'
+OPERATIONS = {"deform_conv2d": "ascendcv.ops.deform_conv:composed"}
+
+# operation -> (vendor's module, our adapter to it)
+VENDOR_OPERATIONS = {
+    "deform_conv2d": ("npu_bridge.tbe.npu_cube_ops", "ascendcv.ops.vendor:ascend_deform_conv2d"),
+}
+
+IMPLEMENTATIONS = ("tf", "fused", "npu")
+
+_forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("implementation", default=None)
+
+
+def resolve(operation: str, impl: str = "auto") -> Callable:
+    """The function that serves `operation`.
+
+    Raises `InputError` for an unknown name, and for an implementation asked for by name that cannot run here:
+    the message says why and what to do.
+    """
+    if operation not in OPERATIONS:
+        raise InputError(f"there is no operation {operation!r}; there are {', '.join(OPERATIONS)}")
+    impl = _forced.get() or impl
+    if impl == "auto":
+        return _load(operation, chosen(operation))
+    if impl not in IMPLEMENTATIONS:
+        raise InputError(f"impl is {impl!r}; it should be one of: auto, {', '.join(IMPLEMENTATIONS)}")
+    reason = available(operation)[impl]
+    if reason is not None:
+        raise InputError(f"{operation} has no implementation {impl!r} here: {reason}; impl 'auto' or 'tf' works")
+    return _load(operation, impl)
+
+
+@contextlib.contextmanager
+def implementation(name: str) -> Iterator[None]:
+    """Within the block every operation is served by `name`, whatever the layers ask for.
+
+    Exported graphs and traces that XLA compiles are made within `implementation('tf')`.
+    """
+    token = _forced.set(name)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def available(operation: str) -> dict[str, str | None]:
+    """For each implementation None where it can run here, else why it cannot."""
+    return {"tf": None, "fused": _why_not_fused(operation), "npu": _why_not_vendor(operation)}
+
+
+def chosen(operation: str) -> str:
+    """The implementation that 'auto' takes here and now."""
+    if _on_npu() and _why_not_vendor(operation) is None:
+        return "npu"
+    return "fused" if _why_not_fused(operation) is None else "tf"
+
+
+def explain(operation: str) -> str:
+    """One line: what 'auto' takes for `operation` here, and why not the others."""
+    why = available(operation)
+    others = "; ".join(f"{name}: {reason}" for name, reason in why.items() if reason is not None)
+    return f"{operation}: {chosen(operation)}" + (f" ({others})" if others else "")
+
+
+def _load(operation: str, impl: str) -> Callable:
+    if impl == "tf":
+        return _import(OPERATIONS[operation])
+    if impl == "npu":
+        return _vendor(operation)
+    return importlib.import_module("ascendcv.ops.fused").load(operation)
+
+
+def _import(place: str) -> Callable:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _why_not_fused(operation: str) -> str | None:
+    if keras.backend.backend() != "tensorflow":
+        return f"the compiled kernels serve TensorFlow, and the backend is {keras.backend.backend()}"
+    return "no kernel is compiled for it"
+
+
+@functools.cache
+def _vendor(operation: str) -> Callable | None:
+    """The vendor's function, or None. A vendor package that breaks on import is named once in a warning."""
+    for entry in importlib.metadata.entry_points(group="ascendcv.ops", name=operation):
+        try:
+            return entry.load()
+        except Exception as error:
+            warnings.warn(f"the entry point {entry.value} for {operation} failed: {error}", stacklevel=2)
+    if operation in VENDOR_OPERATIONS:
+        module, adapter = VENDOR_OPERATIONS[operation]
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            return None
+        return _import(adapter)
+    return None
+
+
+def _why_not_vendor(operation: str) -> str | None:
+    if _vendor(operation) is not None:
+        return None
+    reason = f"no installed package has an entry point {operation!r} in the group 'ascendcv.ops'"
+    if operation in VENDOR_OPERATIONS:
+        reason += f", and {VENDOR_OPERATIONS[operation][0]} cannot be imported"
+    return reason
+
+
+def _on_npu() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    tensorflow = importlib.import_module("tensorflow")
+    return bool(tensorflow.config.list_physical_devices("NPU"))

@@ -1,0 +1,112 @@
+"""Resizing with the arithmetic of PyTorch's `interpolate` and of MATLAB's `imresize`."""
+
+import math
+
+from keras import ops
+
+
+def resize(x, size, *, method: str = "bilinear", align_corners: bool = False):
+    """[N, H, W, C] -> [N, size[0], size[1], C], in the dtype of `x`, without antialiasing.
+
+    Args:
+        size: (height, width), whole numbers or scalar tensors.
+        method: 'bilinear', or 'bicubic' (Keys's kernel with a = -0.75).
+        align_corners: whether the centres of the corner pixels stay where they are (else their outer edges do).
+
+    Source: PyTorch `torch.nn.functional.interpolate`.
+    """
+    if method not in _TAPS:
+        raise ValueError(f"method is {method!r}; it should be 'bilinear' or 'bicubic'")
+    for axis in (1, 2):
+        x = _resize_axis(x, axis, size[axis - 1], method, align_corners)
+    return x
+
+
+def resize_flow(flow, size):
+    """[N, H, W, 2] -> [N, size[0], size[1], 2]: bilinear, and the vectors grow as the image does."""
+    _, height, width, _ = ops.shape(flow)
+    growth = [
+        ops.cast(new, flow.dtype) / ops.cast(old, flow.dtype) for new, old in ((size[1], width), (size[0], height))
+    ]
+    return resize(flow * ops.stack(growth), size)
+
+
+def resize_matlab(x, scale: float):
+    """[N, H, W, C] -> [N, ceil(H * scale), ceil(W * scale), C]: MATLAB's `imresize`, bicubic (a = -0.5).
+
+    Antialiased when it shrinks: the kernel is stretched by 1 / scale. Borders are mirrored, the edge pixel
+    included; height first. The published low-resolution sets were made by it.
+    """
+    for axis in (1, 2):
+        x = _resize_axis_matlab(x, axis, scale)
+    return x
+
+
+def _resize_axis(x, axis: int, size, method: str, align_corners: bool):
+    old = ops.shape(x)[axis]
+    if isinstance(old, int) and isinstance(size, int) and old == size:
+        return x
+    last = ops.cast(old - 1, "float32")
+    position = ops.cast(ops.arange(size, dtype="int32"), "float32")
+    if align_corners:
+        position = position * (last / ops.maximum(ops.cast(size - 1, "float32"), 1.0))
+    else:
+        position = (position + 0.5) * (ops.cast(old, "float32") / ops.cast(size, "float32")) - 0.5
+        if method == "bilinear":
+            position = ops.maximum(position, 0.0)
+    first = ops.floor(position)
+    fraction = position - first
+    resized = 0
+    for tap, weight in _TAPS[method](fraction):
+        index = ops.cast(ops.clip(first + tap, 0.0, last), "int32")
+        resized = resized + _weighted_take(x, index, weight, axis)
+    return resized
+
+
+def _bilinear_taps(t):
+    return (0, 1 - t), (1, t)
+
+
+def _bicubic_taps(t, a: float = -0.75):
+    def near(d):  # |d| <= 1
+        return ((a + 2) * d - (a + 3)) * d * d + 1
+
+    def far(d):  # 1 < |d| < 2
+        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+    return (-1, far(t + 1)), (0, near(t)), (1, near(1 - t)), (2, far(2 - t))
+
+
+_TAPS = {"bilinear": _bilinear_taps, "bicubic": _bicubic_taps}
+
+
+def _resize_axis_matlab(x, axis: int, scale: float, a: float = -0.5):
+    old = ops.shape(x)[axis]
+    size = math.ceil(old * scale) if isinstance(old, int) else ops.cast(ops.ceil(old * scale), "int32")
+    shrink = min(scale, 1.0)
+    width = 4 / shrink
+    # MATLAB counts pixels from 1.
+    position = (ops.cast(ops.arange(size, dtype="int32"), "float32") + 1) / scale + 0.5 * (1 - 1 / scale)
+    first = ops.floor(position - width / 2)
+    taps = range(math.ceil(width) + 2)
+
+    def kernel(distance):
+        d = ops.abs(distance)
+        near = ((a + 2) * d - (a + 3)) * d * d + 1
+        far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+        return ops.where(d <= 1, near, ops.where(d <= 2, far, 0.0))
+
+    weights = [kernel((position - first - tap) * shrink) for tap in taps]
+    total = sum(weights)
+    resized = 0
+    for tap, weight in zip(taps, weights, strict=True):
+        mirrored = ops.mod(ops.cast(first, "int32") + tap - 1, 2 * old)
+        index = ops.where(mirrored < old, mirrored, 2 * old - 1 - mirrored)
+        resized = resized + _weighted_take(x, index, weight / total, axis)
+    return resized
+
+
+def _weighted_take(x, index, weight, axis: int):
+    """The lines `index` of `x` along `axis`, each times its weight."""
+    weight = ops.cast(weight, x.dtype)
+    return ops.take(x, index, axis=axis) * (weight[:, None, None] if axis == 1 else weight[:, None])

@@ -1,0 +1,310 @@
+"""EDVR: Video Restoration with Enhanced Deformable Convolutional Networks (Wang et al., CVPR Workshops 2019).
+
+A window of frames becomes its middle frame, restored: features of every frame (after a small deblurring network, by
+choice), alignment to the middle frame by a pyramid of deformable convolutions (PCD), fusion by temporal and spatial
+attention (TSA), reconstruction and upsampling. Attributes carry the names of the published weights.
+"""
+
+import keras
+from keras import ops
+
+from ascendcv.layers.conv import Conv2D
+from ascendcv.layers.deform_conv import DCNv2Pack
+from ascendcv.ops.pool import avg_pool2d, max_pool2d
+from ascendcv.ops.resize import resize
+from ascendcv.ops.shuffle import pixel_shuffle
+from ascendvsr.layers.padding import to_multiple
+from ascendvsr.layers.residual import ResidualBlockNoBN
+
+
+@keras.saving.register_keras_serializable("ascendvsr")
+class EDVR(keras.Model):
+    """Restores the middle frame of a window: x4 super-resolution, or deblurring at the input's size.
+
+    Args:
+        num_in_ch, num_out_ch: channels of input and output frames.
+        num_feat: channels of features: 64 (M) or 128 (L).
+        num_frame: frames of a window.
+        deformable_groups: groups of channels with offsets of their own.
+        num_extract_block, num_reconstruct_block: residual blocks before the alignment and after the fusion.
+        center_frame_idx: which frame of the window is restored; None: the middle one.
+        hr_in: input frames have the size of the output (features are computed at a quarter of it).
+        with_predeblur: whether a small deblurring network comes first.
+        with_tsa: temporal and spatial attention; else one 1x1 convolution fuses the frames.
+        impl: implementation of the deformable convolutions (see `ascendcv.ops.registry`).
+        size: what happens to frames whose sides are not multiples of `size_multiple`: 'pad' or 'crop'.
+
+    `call(clip)`: [N, num_frame, H, W, num_in_ch] RGB in [0, 1] -> [N, H * scale, W * scale, num_out_ch], float32,
+    not clipped. Any H and W from 1.
+
+    Attributes:
+        time: 'window': one call restores one frame.
+        scale: 4, or 1 with `hr_in`.
+        size_multiple: 4, or 16 with `hr_in`.
+
+    Source: BasicSR `EDVR`.
+    """
+
+    time = "window"
+
+    def __init__(
+        self,
+        num_in_ch: int = 3,
+        num_out_ch: int = 3,
+        num_feat: int = 64,
+        num_frame: int = 5,
+        deformable_groups: int = 8,
+        num_extract_block: int = 5,
+        num_reconstruct_block: int = 10,
+        center_frame_idx: int | None = None,
+        hr_in: bool = False,
+        with_predeblur: bool = False,
+        with_tsa: bool = True,
+        *,
+        impl: str = "auto",
+        size: str = "pad",
+        **kwargs,
+    ):
+        if num_feat % deformable_groups:
+            raise ValueError(f"num_feat={num_feat} should be a multiple of deformable_groups={deformable_groups}")
+        # Frames enter in float32, whatever the layers compute in: the skip connection adds them to the result.
+        super().__init__(autocast=False, **kwargs)
+        self.config = {
+            "num_in_ch": num_in_ch,
+            "num_out_ch": num_out_ch,
+            "num_feat": num_feat,
+            "num_frame": num_frame,
+            "deformable_groups": deformable_groups,
+            "num_extract_block": num_extract_block,
+            "num_reconstruct_block": num_reconstruct_block,
+            "center_frame_idx": center_frame_idx,
+            "hr_in": hr_in,
+            "with_predeblur": with_predeblur,
+            "with_tsa": with_tsa,
+            "impl": impl,
+            "size": size,
+        }
+        self.num_frame = num_frame
+        self.center_frame_idx = num_frame // 2 if center_frame_idx is None else center_frame_idx
+        self.hr_in = hr_in
+        self.with_predeblur = with_predeblur
+        self.with_tsa = with_tsa
+        self.size = size
+        self.scale = 1 if hr_in else 4
+        self.size_multiple = 16 if hr_in else 4
+
+        if with_predeblur:
+            self.predeblur = PredeblurModule(num_feat, hr_in)
+            self.conv_1x1 = Conv2D(num_feat, 1)
+        else:
+            self.conv_first = Conv2D(num_feat)
+        self.feature_extraction = [ResidualBlockNoBN(num_feat) for _ in range(num_extract_block)]
+        self.conv_l2_1 = Conv2D(num_feat, stride=2)
+        self.conv_l2_2 = Conv2D(num_feat)
+        self.conv_l3_1 = Conv2D(num_feat, stride=2)
+        self.conv_l3_2 = Conv2D(num_feat)
+
+        self.pcd_align = PCDAlignment(num_feat, deformable_groups, impl)
+        if with_tsa:
+            self.fusion = TSAFusion(num_feat, self.center_frame_idx)
+        else:
+            self.fusion = Conv2D(num_feat, 1)
+
+        self.reconstruction = [ResidualBlockNoBN(num_feat) for _ in range(num_reconstruct_block)]
+        self.upconv1 = Conv2D(num_feat * 4)
+        self.upconv2 = Conv2D(64 * 4)
+        self.conv_hr = Conv2D(64)
+        self.conv_last = Conv2D(num_out_ch)
+
+        self(keras.Input((num_frame, None, None, num_in_ch)))
+
+    def call(self, clip):
+        _, _, height, width, _ = ops.shape(clip)
+        clip = to_multiple(clip, self.size_multiple, self.size)
+        aligned = self._aligned_features(clip)
+
+        if self.with_tsa:
+            feat = self.fusion(ops.stack(aligned, axis=1))
+        else:
+            feat = self.fusion(ops.concatenate(aligned, axis=-1))
+        for block in self.reconstruction:
+            feat = block(feat)
+        feat = _lrelu(pixel_shuffle(self.upconv1(feat), 2))
+        feat = _lrelu(pixel_shuffle(self.upconv2(feat), 2))
+        residual = self.conv_last(_lrelu(self.conv_hr(feat)))
+
+        center = clip[:, self.center_frame_idx]
+        if not self.hr_in:
+            center = resize(center, _times(center, 4))
+        restored = center + ops.cast(residual, center.dtype)
+        return restored[:, : height * self.scale, : width * self.scale] if self.size == "pad" else restored
+
+    def _aligned_features(self, clip) -> list:
+        """For each frame of the window its features [N, h, w, num_feat], aligned to the centre frame's."""
+        batch, _, height, width, channels = ops.shape(clip)
+        frames = ops.reshape(clip, (batch * self.num_frame, height, width, channels))
+        if self.with_predeblur:
+            feat_l1 = self.conv_1x1(self.predeblur(frames))
+        else:
+            feat_l1 = _lrelu(self.conv_first(frames))
+        for block in self.feature_extraction:
+            feat_l1 = block(feat_l1)
+        feat_l2 = _lrelu(self.conv_l2_2(_lrelu(self.conv_l2_1(feat_l1))))
+        feat_l3 = _lrelu(self.conv_l3_2(_lrelu(self.conv_l3_1(feat_l2))))
+
+        levels = [ops.reshape(f, (batch, self.num_frame, *ops.shape(f)[1:])) for f in (feat_l1, feat_l2, feat_l3)]
+        reference = [level[:, self.center_frame_idx] for level in levels]
+        # Frame by frame: the samples of a deformable convolution are nine times as large as its input.
+        return [self.pcd_align([level[:, t] for level in levels], reference) for t in range(self.num_frame)]
+
+    def get_config(self):
+        return {**super().get_config(), **self.config}
+
+
+class PredeblurModule(keras.Layer):
+    """Deblurring at three scales before the feature extraction: [N, H, W, C] -> [N, h, w, num_feat].
+
+    With `hr_in` two strided convolutions come first, and h and w are quarters of H and W.
+    """
+
+    def __init__(self, num_feat: int, hr_in: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.hr_in = hr_in
+        self.conv_first = Conv2D(num_feat)
+        if hr_in:
+            self.stride_conv_hr1 = Conv2D(num_feat, stride=2)
+            self.stride_conv_hr2 = Conv2D(num_feat, stride=2)
+        self.stride_conv_l2 = Conv2D(num_feat, stride=2)
+        self.stride_conv_l3 = Conv2D(num_feat, stride=2)
+        self.resblock_l3 = ResidualBlockNoBN(num_feat)
+        self.resblock_l2_1 = ResidualBlockNoBN(num_feat)
+        self.resblock_l2_2 = ResidualBlockNoBN(num_feat)
+        self.resblock_l1 = [ResidualBlockNoBN(num_feat) for _ in range(5)]
+
+    def call(self, frames):
+        feat_l1 = _lrelu(self.conv_first(frames))
+        if self.hr_in:
+            feat_l1 = _lrelu(self.stride_conv_hr1(feat_l1))
+            feat_l1 = _lrelu(self.stride_conv_hr2(feat_l1))
+        feat_l2 = _lrelu(self.stride_conv_l2(feat_l1))
+        feat_l3 = _lrelu(self.stride_conv_l3(feat_l2))
+
+        feat_l2 = self.resblock_l2_1(feat_l2) + _upsample(self.resblock_l3(feat_l3))
+        feat_l2 = _upsample(self.resblock_l2_2(feat_l2))
+        for block in self.resblock_l1[:2]:
+            feat_l1 = block(feat_l1)
+        feat_l1 = feat_l1 + feat_l2
+        for block in self.resblock_l1[2:]:
+            feat_l1 = block(feat_l1)
+        return feat_l1
+
+
+class PCDAlignment(keras.Layer):
+    """Pyramid, cascading and deformable alignment (section 3.2 of the paper).
+
+    `call(neighbor, reference)`: features of a frame and of the centre frame at three levels, the finest first,
+    [N, h, w, C], [N, h/2, w/2, C] and [N, h/4, w/4, C]; gives the frame's features aligned, [N, h, w, C].
+    """
+
+    def __init__(self, num_feat: int, deformable_groups: int, impl: str, **kwargs):
+        super().__init__(**kwargs)
+        levels = ("l3", "l2", "l1")
+        pack = {"deformable_groups": deformable_groups, "impl": impl}
+        self.offset_conv1 = {level: Conv2D(num_feat) for level in levels}
+        self.offset_conv2 = {level: Conv2D(num_feat) for level in levels}
+        self.offset_conv3 = {level: Conv2D(num_feat) for level in levels[1:]}
+        self.dcn_pack = {level: DCNv2Pack(num_feat, **pack) for level in levels}
+        self.feat_conv = {level: Conv2D(num_feat) for level in levels[1:]}
+        self.cas_offset_conv1 = Conv2D(num_feat)
+        self.cas_offset_conv2 = Conv2D(num_feat)
+        self.cas_dcnpack = DCNv2Pack(num_feat, **pack)
+
+    def call(self, neighbor, reference):
+        offset, feat = self._align_level("l3", neighbor[2], reference[2])
+        feat = _lrelu(feat)
+        for level, index in (("l2", 1), ("l1", 0)):
+            # Twice the size, so twice the motion in pixels.
+            upsampled_offset, upsampled_feat = _upsample(offset) * 2, _upsample(feat)
+            offset, feat = self._align_level(level, neighbor[index], reference[index], upsampled_offset)
+            feat = self.feat_conv[level](ops.concatenate([feat, upsampled_feat], axis=-1))
+            if level == "l2":
+                feat = _lrelu(feat)
+        offset = ops.concatenate([feat, reference[0]], axis=-1)
+        offset = _lrelu(self.cas_offset_conv2(_lrelu(self.cas_offset_conv1(offset))))
+        return _lrelu(self.cas_dcnpack(feat, offset))
+
+    def _align_level(self, level: str, neighbor, reference, upsampled_offset=None):
+        """The features that give the offsets, and the neighbour's features moved by them."""
+        offset = _lrelu(self.offset_conv1[level](ops.concatenate([neighbor, reference], axis=-1)))
+        if upsampled_offset is None:
+            offset = _lrelu(self.offset_conv2[level](offset))
+        else:
+            offset = _lrelu(self.offset_conv2[level](ops.concatenate([offset, upsampled_offset], axis=-1)))
+            offset = _lrelu(self.offset_conv3[level](offset))
+        return offset, self.dcn_pack[level](neighbor, offset)
+
+
+class TSAFusion(keras.Layer):
+    """Temporal and spatial attention (section 3.3 of the paper): [N, T, h, w, C] -> [N, h, w, C].
+
+    Each frame is weighted by its similarity to the centre frame at every pixel; a small pyramid then modulates the
+    fused features.
+    """
+
+    def __init__(self, num_feat: int, center_frame_idx: int, **kwargs):
+        super().__init__(**kwargs)
+        self.center_frame_idx = center_frame_idx
+        self.temporal_attn1 = Conv2D(num_feat)
+        self.temporal_attn2 = Conv2D(num_feat)
+        self.feat_fusion = Conv2D(num_feat, 1)
+        self.spatial_attn1 = Conv2D(num_feat, 1)
+        self.spatial_attn2 = Conv2D(num_feat, 1)
+        self.spatial_attn3 = Conv2D(num_feat)
+        self.spatial_attn4 = Conv2D(num_feat, 1)
+        self.spatial_attn5 = Conv2D(num_feat)
+        self.spatial_attn_l1 = Conv2D(num_feat, 1)
+        self.spatial_attn_l2 = Conv2D(num_feat)
+        self.spatial_attn_l3 = Conv2D(num_feat)
+        self.spatial_attn_add1 = Conv2D(num_feat, 1)
+        self.spatial_attn_add2 = Conv2D(num_feat, 1)
+
+    def call(self, aligned):
+        batch, _, height, width, channels = ops.shape(aligned)
+        frames = aligned.shape[1]
+        reference = self.temporal_attn1(aligned[:, self.center_frame_idx])
+        embedding = self.temporal_attn2(ops.reshape(aligned, (batch * frames, height, width, channels)))
+        embedding = ops.reshape(embedding, (batch, frames, height, width, channels))
+        similarity = ops.sum(embedding * reference[:, None], axis=-1, keepdims=True)
+        aligned = aligned * ops.sigmoid(similarity)
+        aligned = ops.transpose(aligned, (0, 2, 3, 1, 4))
+        aligned = ops.reshape(aligned, (batch, height, width, frames * channels))
+        feat = _lrelu(self.feat_fusion(aligned))
+
+        attn = _lrelu(self.spatial_attn1(aligned))
+        attn = _lrelu(self.spatial_attn2(_pools(attn)))
+        level = _lrelu(self.spatial_attn_l1(attn))
+        level = _lrelu(self.spatial_attn_l2(_pools(level)))
+        level = _lrelu(self.spatial_attn_l3(level))
+        attn = _lrelu(self.spatial_attn3(attn)) + _upsample(level)
+        attn = _upsample(_lrelu(self.spatial_attn4(attn)))
+        attn = self.spatial_attn5(attn)
+        attn_add = self.spatial_attn_add2(_lrelu(self.spatial_attn_add1(attn)))
+        # A fresh network has attn near 0, so that the factor starts near 1.
+        return feat * ops.sigmoid(attn) * 2 + attn_add
+
+
+def _lrelu(x):
+    return ops.leaky_relu(x, 0.1)
+
+
+def _times(x, factor: int) -> tuple:
+    _, height, width, _ = ops.shape(x)
+    return height * factor, width * factor
+
+
+def _upsample(x):
+    return resize(x, _times(x, 2))
+
+
+def _pools(x):
+    return ops.concatenate([max_pool2d(x), avg_pool2d(x)], axis=-1)
