@@ -1,0 +1,1 @@
+"""Frames in and out: image files, data sets, degradations, training input."""

@@ -1,0 +1,55 @@
+"""Crops, flips and transposes that a clip and its ground truth share.
+
+Flags and positions are explicit draws, made once for a clip and all that belongs to it: Python values, or
+scalar tensors inside `tf.data` and `tf.function`, where AutoGraph makes the branches below part of the graph.
+
+Source: BasicSR `paired_random_crop` and `augment` (whose rot90 is a transpose).
+"""
+
+import tensorflow as tf
+
+
+def crop(frames, top, left, size: tuple[int, int]):
+    """The rectangle of `size` = (height, width) at (top, left) of [..., H, W, C]."""
+    height, width = size
+    return frames[..., top : top + height, left : left + width, :]
+
+
+def paired_crop(lq, gt, top, left, size: tuple[int, int], scale: int):
+    """The same rectangle of [..., H, W, C] and of its ground truth [..., H * scale, W * scale, C].
+
+    `top`, `left` and `size` count low-quality pixels.
+    """
+    gt_size = (size[0] * scale, size[1] * scale)
+    return crop(lq, top, left, size), crop(gt, top * scale, left * scale, gt_size)
+
+
+def augment(frames, hflip, vflip, transpose):
+    """[..., H, W, C] mirrored left-right, then upside down, then transposed, each if its flag says so.
+
+    With a tensor as `transpose`, H and W should be equal: a graph's shape cannot depend on a draw.
+    """
+    if hflip:
+        frames = frames[..., ::-1, :]
+    if vflip:
+        frames = frames[..., ::-1, :, :]
+    if transpose:
+        frames = _transpose(frames)
+    return frames
+
+
+def augment_flow(flow, hflip, vflip, transpose):
+    """`augment` of a flow [..., H, W, 2] in pixels (x, y): its vectors are mirrored and transposed too."""
+    flow = augment(flow, hflip, vflip, False)
+    if hflip:
+        flow = flow * tf.constant([-1, 1], flow.dtype)
+    if vflip:
+        flow = flow * tf.constant([1, -1], flow.dtype)
+    if transpose:
+        flow = _transpose(flow)[..., ::-1]
+    return flow
+
+
+def _transpose(frames):
+    rank = len(frames.shape)
+    return tf.transpose(frames, [*range(rank - 3), rank - 2, rank - 3, rank - 1])

@@ -1,0 +1,63 @@
+"""Noise on training input, as the TensorFlow EDVR release defines its kinds.
+
+Each kind takes frames float32 in [0, 1] of any shape, the settings `data.noise.*` and a stateless seed [2],
+and draws independently for every value: frames, pixels and channels do not share noise. The same seed gives
+the same noise on any machine and in any order.
+"""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+
+def add_noise(frames: tf.Tensor, settings: Mapping[str, object], seed: tf.Tensor) -> tf.Tensor:
+    """`frames` with the noise that `settings`, `noise_type` and its parameters, describe, within [0, 1]."""
+    noisy = KINDS[settings["noise_type"]](frames, settings, seed)
+    return tf.clip_by_value(noisy, 0.0, 1.0)
+
+
+def _clean(frames, settings, seed):
+    return frames
+
+
+def _gaussian(frames, settings, seed):
+    """Additive, of `mean` and `std`."""
+    return frames + settings["mean"] + settings["std"] * _normal(frames, seed)
+
+
+def _gaussian_process(frames, settings, seed):
+    """Additive, of `mean`, its deviation drawn for every value between `min_std` and `max_std`."""
+    deviation_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    share = _uniform(frames, deviation_seed)
+    deviation = settings["min_std"] + (settings["max_std"] - settings["min_std"]) * share
+    return frames + settings["mean"] + deviation * _normal(frames, noise_seed)
+
+
+def _speckle(frames, settings, seed):
+    """Multiplicative, of deviation 1."""
+    return frames + frames * _normal(frames, seed)
+
+
+def _salt_pepper(frames, settings, seed):
+    """A share `amount` of all values is replaced: `salt_ratio` of them by 1, the others by 0."""
+    draw = _uniform(frames, seed)
+    salt = settings["amount"] * settings["salt_ratio"]
+    frames = tf.where(draw < settings["amount"], tf.zeros_like(frames), frames)
+    return tf.where(draw < salt, tf.ones_like(frames), frames)
+
+
+def _normal(frames, seed):
+    return tf.random.stateless_normal(tf.shape(frames), seed, alg="philox")
+
+
+def _uniform(frames, seed):
+    return tf.random.stateless_uniform(tf.shape(frames), seed, alg="philox")
+
+
+KINDS = {
+    "clean": _clean,
+    "gaussian": _gaussian,
+    "gaussian process": _gaussian_process,
+    "speckle": _speckle,
+    "salt-pepper": _salt_pepper,
+}

@@ -1,0 +1,183 @@
+"""Sinks hold every frame that they were given, complete, or say at once why they cannot."""
+
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ascendcv.dataloader.frame_sink import array_sink, in_background, open_sink
+from ascendcv.dataloader.frame_source import open_source
+from ascendcv.utils.errors import InputError
+
+
+def pan(picture: np.ndarray, count: int, height: int, width: int) -> np.ndarray:
+    return np.stack([picture[2 * t : 2 * t + height, 3 * t : 3 * t + width] for t in range(count)])
+
+
+def write_all(path, frames: np.ndarray, **options) -> None:
+    with open_sink(path, **options) as write:
+        for index, frame in enumerate(frames):
+            write(f"{index:08d}", frame)
+
+
+@pytest.mark.parametrize("num_threads", [1, 8])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_folder_gives_back_what_was_written(tmp_path, dtype, channels, num_threads):
+    frames = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (20, 6, 7, channels), dtype)
+    write_all(tmp_path / "out", frames, num_threads=num_threads, queue_size=2)
+    np.testing.assert_array_equal([pixels for _, pixels in open_source(tmp_path / "out")], frames)
+
+
+def test_a_list_of_arrays_is_a_sink():
+    frames = []
+    with array_sink(frames) as write:
+        write("0", np.zeros((6, 7, 3), np.uint8))
+    assert len(frames) == 1
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_a_video_gives_back_nearly_what_was_written(tmp_path, photograph, ending):
+    frames = pan(photograph, 12, 96, 128)
+    write_all(tmp_path / f"v.{ending}", frames, fps=30000 / 1001)
+    source = open_source(tmp_path / f"v.{ending}")
+    again = np.stack([pixels for _, pixels in source])
+    assert again.shape == frames.shape
+    assert (source.fps.numerator, source.fps.denominator) == (30000, 1001)
+    assert np.square(again.astype(float) - frames).mean() < 65025 / 10**3.5  # 35 dB
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (720, 64)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_video_keeps_colours(tmp_path, dtype, height, width):
+    """Colour bars: a wrong matrix or range would shift saturated colours by 10 levels and more."""
+    peak = np.iinfo(dtype).max
+    for number, bar in enumerate([(3, 0, 0), (0, 3, 0), (0, 0, 3), (4, 4, 1), (4, 4, 4)]):
+        colour = np.array(bar) * (peak // 4)
+        write_all(tmp_path / f"{number}.mp4", np.full((2, height, width, 3), colour, dtype))
+        for _, pixels in open_source(tmp_path / f"{number}.mp4"):
+            assert pixels.dtype == dtype
+            np.testing.assert_allclose(
+                pixels / peak, np.broadcast_to(colour / peak, pixels.shape), atol=3 / 255
+            )
+
+
+def test_a_video_may_have_odd_sizes(tmp_path, photograph):
+    write_all(tmp_path / "v.mp4", pan(photograph, 3, 33, 47))
+    assert [pixels.shape for _, pixels in open_source(tmp_path / "v.mp4")] == [(33, 47, 3)] * 3
+
+
+def test_a_gray_clip_becomes_a_gray_video(tmp_path):
+    write_all(tmp_path / "v.mp4", np.full((2, 32, 32, 1), 77, np.uint8))
+    for _, pixels in open_source(tmp_path / "v.mp4"):
+        np.testing.assert_allclose(pixels.astype(int), 77, atol=1)
+
+
+def test_a_video_refuses_transparency(tmp_path):
+    with pytest.raises(InputError, match=r"v\.mp4 cannot hold transparency"):
+        write_all(tmp_path / "v.mp4", np.zeros((2, 32, 32, 4), np.uint8))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["v.avi", "frame.png", "file"])
+def test_what_cannot_be_written_is_refused_at_once(tmp_path, name):
+    (tmp_path / "file").write_text("something")
+    with pytest.raises(InputError, match=name):
+        open_sink(tmp_path / name)
+
+
+def test_an_interrupted_video_leaves_the_one_that_was_there(tmp_path, photograph):
+    path = tmp_path / "v.mp4"
+    write_all(path, pan(photograph, 3, 32, 32))
+    before = path.read_bytes()
+    with pytest.raises(KeyboardInterrupt), open_sink(path) as write:
+        write("0", photograph[:32, :32])
+        raise KeyboardInterrupt
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_more_calls_wait_than_asked():
+    release, begun = threading.Event(), []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        release.wait(30)
+
+    with in_background(work, 2, 3) as submit:
+        for number in range(5):
+            submit(number)
+        sixth = threading.Timer(0.3, release.set)
+        sixth.start()
+        start = time.monotonic()
+        submit(5)
+        assert time.monotonic() - start > 0.2
+    assert sorted(begun) == list(range(6))
+
+
+def test_an_error_comes_out_of_the_next_call_and_ends_the_threads():
+    before, failed = threading.active_count(), threading.Event()
+
+    def work(number: int) -> None:
+        if number == 3:
+            failed.set()
+            raise OSError("disk full")
+
+    done = []
+    with pytest.raises(OSError, match="disk full"), in_background(work, 2, 100) as submit:
+        for number in range(1000):
+            submit(number)
+            done.append(number)
+            if number == 3:
+                failed.wait(10)
+                time.sleep(0.05)
+    assert len(done) == 4
+    assert threading.active_count() == before
+
+
+def test_an_error_of_the_last_call_is_not_swallowed():
+    def work() -> None:
+        time.sleep(0.1)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"), in_background(work, 2, 4) as submit:
+        submit()
+
+
+@pytest.mark.parametrize("name", ["frames", "v.mp4"])
+def test_a_full_disk_is_reported_and_leaves_whole_files_only(tmp_path, name):
+    """A limit on the size of files stands for the disk; noise does not compress."""
+    script = f"""
+        import numpy as np
+        from ascendcv.dataloader.frame_sink import open_sink
+        with open_sink({str(tmp_path / name)!r}, num_threads=4) as write:
+            for index in range(200):
+                height = 32 if index < 3 or {name!r} == "v.mp4" else 256
+                write(str(index), np.random.default_rng(index).integers(0, 255, (height, 256, 3), np.uint8))
+    """
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, preexec_fn=limit)
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("OSError")
+    assert "File too large" in last
+    assert str(tmp_path / name) in last
+    whole = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert whole == (["0.png", "1.png", "2.png"] if name == "frames" else [])
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("something")
+    with pytest.raises(NotADirectoryError), open_sink(Path(tmp_path / "file" / "out")):
+        pass

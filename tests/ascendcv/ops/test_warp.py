@@ -1,0 +1,82 @@
+"""Warping by optical flow."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ascendcv.ops.warp import warp
+from tests.ascendcv.ops.gradients import assert_gradients_match
+
+
+def random(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 7), st.integers(1, 7), st.sampled_from(["zeros", "border"]))
+def test_no_motion_changes_nothing(height, width, padding):
+    x = random(2, height, width, 3)
+    np.testing.assert_array_equal(warp(x, np.zeros((2, height, width, 2), np.float32), padding=padding), x)
+
+
+def test_the_first_channel_of_the_flow_points_right_and_the_second_down(photograph):
+    x = (photograph[None, :40, :50] / 255).astype(np.float32)
+    flow = np.broadcast_to(np.array([3, 2], np.float32), (1, 40, 50, 2))
+    np.testing.assert_allclose(warp(x, flow)[:, :-2, :-3], x[:, 2:, 3:], atol=1e-6)
+
+
+@pytest.mark.parametrize(("padding", "outside"), [("zeros", 0.0), ("border", 7.0)])
+def test_what_is_outside(padding, outside):
+    x = np.full((1, 3, 4, 1), 7, np.float32)
+    flow = np.full((1, 3, 4, 2), 1e4, np.float32)
+    np.testing.assert_array_equal(warp(x, flow, padding=padding), np.full((1, 3, 4, 1), outside))
+
+
+def test_a_neighbour_outside_counts_as_zero():
+    x = np.ones((1, 1, 3, 1), np.float32)
+    flow = np.zeros((1, 1, 3, 2), np.float32)
+    flow[..., 0] = -0.25
+    np.testing.assert_allclose(warp(x, flow)[0, 0, :, 0], [0.75, 1, 1])
+    np.testing.assert_allclose(warp(x, flow, padding="border")[0, 0, :, 0], [1, 1, 1])
+
+
+def test_without_aligned_corners_positions_spread():
+    """Code written for aligned corners and run without: pixel p of W is read at p * W / (W - 1) - 0.5."""
+    x = np.arange(5, dtype=np.float32).reshape(1, 1, 5, 1)
+    y = warp(np.tile(x, (1, 5, 1, 1)), np.zeros((1, 5, 5, 2), np.float32), padding="border", align_corners=False)
+    np.testing.assert_allclose(y[0, 2, :, 0], np.clip(np.arange(5) * 5 / 4 - 0.5, 0, 4), atol=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_gradients_are_those_of_the_function(padding, align_corners):
+    rng = np.random.default_rng(5)
+    arguments = [rng.standard_normal((2, 4, 5, 2)), rng.uniform(-3, 3, (2, 4, 5, 2))]
+    assert_gradients_match(lambda x, f: warp(x, f, padding=padding, align_corners=align_corners), arguments)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+def test_wild_flow_gives_numbers(padding):
+    flow = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 0], np.float32)
+    flow = np.stack(np.meshgrid(flow, flow), axis=-1)[None]
+    x = tf.constant(random(1, 6, 6, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = warp(x, flow, padding=padding)
+    assert np.isfinite(y).all()
+    assert np.isfinite(tape.gradient(y, x)).all()
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+def test_unknown_sizes_in_a_graph(compiled):
+    signature = [tf.TensorSpec([None, None, None, 2]), tf.TensorSpec([None, None, None, 2])]
+    function = tf.function(warp, input_signature=signature, jit_compile=compiled)
+    x, flow = random(2, 5, 6, 2), random(2, 5, 6, 2, seed=1)
+    np.testing.assert_allclose(function(x, flow), warp(x, flow), atol=1e-6)
+
+
+def test_an_unknown_padding_is_refused():
+    with pytest.raises(ValueError, match="'zeros' or 'border'"):
+        warp(random(1, 3, 3, 1), random(1, 3, 3, 2), padding="mirror")
