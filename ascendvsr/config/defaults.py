@@ -100,6 +100,8 @@ _.solver.lr_schedule.total_steps = [150000, 150000, 150000, 150000]
 _.solver.lr_schedule.restart_weights = [1.0, 0.5, 0.5, 0.5]
 _.solver.lr_schedule.min_lr = 1e-7
 _.solver.lr_schedule.warmup_steps = 0
+_.solver.lr_schedule.milestones = []  # of MultiStepRestart, whose periods are total_steps
+_.solver.lr_schedule.gamma = 0.1
 # [{pattern: REGEX of official names, lr_mult: 1.0, freeze_until: STEP}, ...]; the first that matches counts.
 _.solver.param_groups = []
 _.solver.train_only = Node()  # freeze every name that does not match, until a step
@@ -127,6 +129,7 @@ _.eval.save_images = False
 _.inference = Node()
 _.inference.input = ""  # a folder of frames, a folder of such folders, or a video; '': data_dir's eval_set
 _.inference.output = ""  # a folder or a video; '': output_dir/inference_result_dir
+_.inference.fps = 24.0  # of a video made from a folder of frames; a video keeps its own
 
 DEFAULTS = _
 

@@ -1,0 +1,1 @@
+"""PSNR and SSIM as the papers of the field compute them."""

@@ -1,0 +1,200 @@
+"""Builds, caches and loads the compiled kernels of `csrc`, the implementation 'fused' of the operations.
+
+Nothing is compiled when the package is installed or imported: the first use of a kernel compiles all of them with
+g++ or clang++ (or what CXX names) for this processor, this TensorFlow and this source, which takes some seconds, and
+keeps the library in the user's cache folder. Processes that start together build once.
+
+    python -m ascendcv.ops.fused        builds ahead, says where, and checks the kernels
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import importlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ascendcv.utils.errors import InputError
+from ascendcv.utils.files import atomic_path
+
+SOURCES = Path(__file__).parent / "csrc"
+
+# Of the floating-point shortcuts only those that keep NaN, infinity and the order of sums.
+FLAGS = (
+    "-shared -fPIC -O3 -march=native -mprefer-vector-width=512 -fno-math-errno -fno-trapping-math -fno-semantic-interposition"
+).split()
+
+_DIGEST = hashlib.sha256
+
+
+class BuildError(InputError):
+    """The kernels cannot be built or loaded here; the message says why."""
+
+
+def load(operation: str) -> Callable:
+    """The function that serves `operation` by its kernel, called as the composed one is.
+
+    Raises `InputError` where the kernels cannot be built.
+    """
+    return getattr(_kernels(), operation)
+
+
+def why_not(operation: str) -> str | None:
+    """None where the kernel of `operation` runs; else why it does not. Builds the kernels when nobody has yet.
+
+    A build that fails is told once, in a warning with the compiler's last lines.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return f"the compiled kernels serve TensorFlow, and the backend is {keras.backend.backend()}"
+    return _why_no_kernels()
+
+
+@functools.cache
+def _why_no_kernels() -> str | None:
+    import tensorflow as tf
+
+    try:
+        kernels = _kernels()
+    except BuildError as error:
+        warnings.warn(f"{error}; the composed operations serve instead, more slowly", stacklevel=2)
+        return str(error).splitlines()[0]
+    if tf.config.list_physical_devices("GPU") and not kernels.cuda():
+        return "there is a GPU, and the kernels were built without nvcc for the processor alone"
+    return None
+
+
+@functools.cache
+def _kernels():
+    """The module that calls the kernels, with the library loaded."""
+    import tensorflow as tf
+
+    kernels = importlib.import_module("ascendcv.ops.fused_kernels")
+    path = library()
+    try:
+        kernels.use(tf.load_op_library(str(path)))
+    except (tf.errors.NotFoundError, OSError) as error:
+        raise BuildError(f"the compiled kernels {path} cannot be loaded: {error}") from error
+    return kernels
+
+
+def library() -> Path:
+    """The library of the kernels, built when it is not in the cache, or not whole there."""
+    folder = _cache_folder()
+    path = folder / f"fused-{_key()}.so"
+    if not _whole(path):
+        with _lock(path.with_suffix(".lock")):
+            if not _whole(path):
+                _build(path)
+    return path
+
+
+def _key() -> str:
+    """Names what the library depends on: the processor, the compiler's flags, TensorFlow and the source."""
+    parts = [platform.machine(), _processor(), *_tensorflow_flags(), *FLAGS, *_extra_flags()]
+    for source in sorted(SOURCES.iterdir()):
+        parts += [source.name, source.read_text()]
+    return _DIGEST("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    wanted = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.split("\t")[0].split(":")[0].strip() in wanted}))
+
+
+def _tensorflow_flags() -> list[str]:
+    import tensorflow as tf
+
+    # TensorFlow's headers are not ours to warn about.
+    flags = [flag.replace("-I", "-isystem", 1) for flag in tf.sysconfig.get_compile_flags()]
+    return [f"-DASCENDCV_TENSORFLOW={tf.version.VERSION}", *flags, *tf.sysconfig.get_link_flags()]
+
+
+def _extra_flags() -> list[str]:
+    """More flags for the compiler, from ASCENDCV_CXXFLAGS: sanitizers, for instance."""
+    return shlex.split(os.environ.get("ASCENDCV_CXXFLAGS", ""))
+
+
+def _compiler() -> str:
+    for name in (os.environ.get("CXX"), "g++", "clang++"):
+        if name and (path := shutil.which(name)):
+            return path
+    raise BuildError("the compiled kernels need a C++ compiler, and neither CXX nor g++ nor clang++ is found: install g++")
+
+
+def _build(path: Path) -> None:
+    compiler = _compiler()
+    # One translation unit: TensorFlow's headers take longer than the kernels.
+    unit = "".join(f'#include "{source}"\n' for source in sorted(SOURCES.glob("*.cc")))
+    with atomic_path(path) as temporary:
+        command = [compiler, *FLAGS, "-x", "c++", "-", "-x", "none", *_tensorflow_flags(), *_extra_flags(), "-o", temporary]
+        run = subprocess.run(command, input=unit, capture_output=True, text=True)
+        if run.returncode:
+            last = "\n".join(run.stderr.strip().splitlines()[-12:])
+            raise BuildError(f"{compiler} could not build the compiled kernels (status {run.returncode})\n{last}")
+        with open(temporary, "rb+") as file:
+            digest = _DIGEST(file.read()).digest()
+            file.write(digest)
+
+
+def _whole(path: Path) -> bool:
+    """Whether the file ends in the digest of the rest, as `_build` left it."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    size = _DIGEST().digest_size
+    return _DIGEST(content[:-size]).digest() == content[-size:]
+
+
+def _cache_folder() -> Path:
+    """The user's cache folder, or one of the user's own for temporary files where that cannot be written."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    temporary = Path(tempfile.gettempdir()) / f"ascendcv-{os.getuid()}"
+    for folder in (Path(home) / "ascendcv", temporary):
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A folder that somebody else made in /tmp may hold somebody else's library.
+            if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
+                return folder
+    raise BuildError(f"the compiled kernels need a folder to stay in: neither {home} nor {temporary} can be written")
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Builds the kernels and checks them; the exit status."""
+    try:
+        kernels = _kernels()
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"compiled kernels: {library()}")
+    for line in kernels.check():
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    # The module that the registry imports is another than __main__, and only one may load the library.
+    sys.exit(importlib.import_module("ascendcv.ops.fused").main())

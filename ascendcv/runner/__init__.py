@@ -1,0 +1,1 @@
+"""Training: devices, optimizers, schedules, checkpoints and the trainer."""

@@ -1,0 +1,51 @@
+"""`log.csv`: what the log line tells and what other hooks find, for spreadsheets and plots."""
+
+import csv
+import os
+from pathlib import Path
+
+from ascendcv.runner.hooks.hook import Hook
+from ascendcv.utils.files import atomic_path
+
+
+class CsvFile(Hook):
+    """Adds a row to `path` whenever `trainer.scalars` holds something; a new scalar adds a column.
+
+    A run that is continued keeps the rows up to its step.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self._columns: list[str] = []
+
+    def start(self, trainer) -> None:
+        rows = [row for row in read_rows(self.path) if int(row["step"]) <= trainer.step]
+        self._columns = list(rows[0]) if rows else ["step"]
+        self._rewrite(rows)
+
+    def after_batch(self, trainer) -> None:
+        if not trainer.scalars:
+            return
+        new = [name for name in trainer.scalars if name not in self._columns]
+        if new:
+            self._columns += new
+            self._rewrite(read_rows(self.path))
+        row = {"step": trainer.step, **trainer.scalars}
+        with open(self.path, "a", newline="") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        with atomic_path(self.path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
+    """The complete rows of a `log.csv` (a killed run may cut off the last one); [] without the file."""
+    try:
+        text = Path(path).read_text()
+    except FileNotFoundError:
+        return []
+    complete = text[: text.rfind("\n") + 1]
+    return list(csv.DictReader(complete.splitlines()))

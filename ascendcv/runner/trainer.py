@@ -1,0 +1,268 @@
+"""The training loop of every network.
+
+The trainer knows a model, what its updates are, an optimizer, a schedule, a strategy and hooks. All comfort
+(log lines, files, pictures, validation, checkpoints) is in the hooks.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ascendcv.runner.hooks.hook import Hook
+from ascendcv.runner.optimizers import Optimizer
+from ascendcv.runner.precision import LossScale
+from ascendcv.runner.schedules import Schedule
+from ascendcv.runner.signals import STOP_SIGNALS, StopSignals
+from ascendcv.utils.errors import InputError
+
+Batch = dict[str, tf.Tensor]
+
+
+class Updates(Protocol):
+    """What the updates on one batch are.
+
+    Attributes:
+        count: updates that one batch gives (a recurrent network makes one for each new frame).
+        reduction: how the loss of a batch follows from those of its parts: 'mean' or 'sum'.
+    """
+
+    count: int
+    reduction: str
+
+    def start(self, model: keras.Model, batch: Batch) -> Any:
+        """What the first update on a batch starts from and each hands to the next: nested tensors, or ()."""
+
+    def loss(
+        self, model: keras.Model, batch: Batch, index: tf.Tensor, state: Any
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], Any]:
+        """The float32 loss of update `index` (int32, from 0), scalars to report and the next state."""
+
+
+class Trainer:
+    """Trains `model` until `total_steps` updates are done.
+
+    Args:
+        model: its weights are float32; under mixed precision its layers compute in a narrower type.
+        updates: the loss or losses of a batch.
+        optimizer: holds the model's trainable variables and their slots.
+        schedule: learning rate of update `step`, counted from 0.
+        total_steps: number of updates.
+        batches: (number of the first batch) -> the batches of this process from there on: dictionaries of
+            tensors whose first axis the replicas of this process divide among themselves.
+        strategy: the one in whose scope model and optimizer were made; None: one device.
+        active: step -> positions of the optimizer's variables that it updates; None: always all. A change of
+            the answer traces the step again; variables that rest cost no gradient.
+        ema_model: a second network, which receives the moving average of the weights.
+        ema_decay: the decay of that average.
+        clip_norm: largest global norm of a gradient, enforced after the replicas' are added up; 0: any.
+        loss_scale: for float16; None: none.
+        xla: compile the step; not with several replicas.
+        hooks: called in this order after each batch. Every worker needs those that may end training.
+
+    Attributes:
+        step: updates done, those included that were skipped because the loss or gradient was not finite.
+        reports: scalars of each update on the last batch: 'loss', 'lr', 'gradient_norm', 'finite' (0 or 1)
+            and what `updates` reports.
+        batch: the last batch of this process.
+        batch_seconds: the time that getting it and training on it took.
+        scalars: numbers that hooks found out after the last batch, for the hooks that write.
+        pictures: the same, of pictures ([H,W,3] uint8).
+        stopped_by: the signal that ended training, or 0.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        updates: Updates,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        total_steps: int,
+        batches: Callable[[int], Iterable[Batch]],
+        *,
+        strategy: tf.distribute.Strategy | None = None,
+        active: Callable[[int], Sequence[int]] | None = None,
+        ema_model: keras.Model | None = None,
+        ema_decay: float = 0.999,
+        clip_norm: float = 0.0,
+        loss_scale: LossScale | None = None,
+        xla: bool = False,
+        hooks: Sequence[Hook] = (),
+    ):
+        self.model = model
+        self.updates = updates
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.total_steps = total_steps
+        self.batches = batches
+        self.strategy = strategy or tf.distribute.get_strategy()
+        self.active = active or (lambda step: range(len(optimizer.variables)))
+        self.ema_model = ema_model
+        self.ema_decay = ema_decay
+        self.clip_norm = clip_norm
+        self.loss_scale = loss_scale or LossScale()
+        self.hooks = list(hooks)
+        self.step = 0
+        self.batch: Batch = {}
+        self.reports: list[dict[str, float]] = []
+        self.scalars: dict[str, float] = {}
+        self.pictures: dict[str, np.ndarray] = {}
+        self.batch_seconds = 0.0
+        self.stopped_by = 0
+        self.elapsed_before = 0.0
+        self._started_at = time.perf_counter()
+        self._replicas = self.strategy.num_replicas_in_sync
+        self._local_replicas = len(self.strategy.extended.worker_devices) if self._replicas > 1 else 1
+        if xla and self._replicas > 1:
+            raise InputError("solver.xla compiles for one device only: say solver.xla False or rank_size 1")
+        self._statistics = [v.value for v in model.non_trainable_variables if v.dtype.startswith("float")]
+        self._start_batch = tf.function(self._start_on_replicas, jit_compile=xla)
+        self._update = tf.function(self._update_on_replicas, jit_compile=xla)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, those of the runs that this one continues included."""
+        return self.elapsed_before + time.perf_counter() - self._started_at
+
+    def fit(self) -> int:
+        """Trains from the current step to the last. Returns the signal that ended it before that, or 0."""
+        if self._sum_over_replicas(self.step) != self.step * self._replicas:
+            raise InputError("the workers do not go on from the same step: output_dir should be one shared folder")
+        with StopSignals() as signals:
+            self._started_at = time.perf_counter()
+            for hook in self.hooks:
+                hook.start(self)
+            batches = iter(self.batches(self.step // self.updates.count))
+            while self.step < self.total_steps and not self.stopped_by:
+                begin = time.perf_counter()
+                self.batch, self.scalars, self.pictures = next(batches), {}, {}
+                self._train_on(self.batch, signals)
+                self.batch_seconds = time.perf_counter() - begin
+                for hook in self.hooks:
+                    hook.after_batch(self)
+                if self._local_replicas == self._replicas:
+                    self.stopped_by = signals.received  # no other worker has to learn of it first
+            for hook in self.hooks:
+                hook.end(self)
+            self._sum_over_replicas(0)  # a worker that leaves while others still save takes them down
+        return self.stopped_by
+
+    def due(self, interval: int) -> bool:
+        """Whether the last batch completed a multiple of `interval` updates. Never for 0."""
+        return interval > 0 and self.step // interval > (self.step - len(self.reports)) // interval
+
+    def _train_on(self, batch: Batch, signals: StopSignals) -> None:
+        batch = self._distribute(batch)
+        state = self._start_batch(batch)
+        self.reports = []
+        for index in range(self.updates.count):
+            rate = self.schedule(self.step)
+            self.optimizer.rates["learning_rate"].assign(rate)
+            asked = tf.constant([float(signals.received == number) for number in STOP_SIGNALS])
+            scale = tf.constant(self.loss_scale.value)
+            active = tuple(self.active(self.step))
+            report, asked, state = self._update(batch, tf.constant(index), state, scale, asked, active)
+            self.reports.append({"lr": rate} | {name: float(scalar) for name, scalar in report.items()})
+            self.loss_scale.update(self.reports[-1]["finite"] > 0)
+            self.step += 1
+            agreed = [number for number, count in zip(STOP_SIGNALS, asked.numpy(), strict=True) if count]
+            self.stopped_by = agreed[0] if agreed else 0
+
+    def _distribute(self, batch: Batch) -> Batch:
+        """Gives each replica of this process its part of the batch."""
+        if self._replicas == 1:
+            return batch
+
+        def part(context: tf.distribute.ReplicaContext) -> Batch:
+            index = context.replica_id_in_sync_group % self._local_replicas
+            return {name: tf.split(tensor, self._local_replicas)[index] for name, tensor in batch.items()}
+
+        return self.strategy.experimental_distribute_values_from_function(part)
+
+    def _start_on_replicas(self, batch: Batch) -> Any:
+        return self.strategy.run(self.updates.start, args=(self.model, batch))
+
+    def _update_on_replicas(
+        self,
+        batch: Batch,
+        index: tf.Tensor,
+        state: Any,
+        scale: tf.Tensor,
+        asked: tf.Tensor,
+        active: tuple[int, ...],
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, Any]:
+        """One update: gradients on each replica, then the same assignments on all."""
+        arguments = (batch, index, state, scale, asked, active)
+        gradients, factors, report, finite, before, asked, state = self.strategy.run(
+            self._gradients, args=arguments
+        )
+        self.optimizer.apply(dict(zip(active, gradients, strict=True)), factors, finite)
+        update = self.strategy.extended.update
+        for statistic, old in zip(self._statistics, before, strict=True):
+            update(statistic, _keep_if_finite, args=(old, finite), group=False)
+        if self.ema_model is not None:
+            for average, variable in zip(self.ema_model.variables, self.model.variables, strict=True):
+                decay = self.ema_decay if variable.trainable else 0.0
+                update(average.value, _average, args=(variable.value, decay, finite), group=False)
+        first = lambda values: self.strategy.experimental_local_results(values)[0]  # noqa: E731
+        return {name: first(scalar) for name, scalar in report.items()}, first(asked), state
+
+    def _gradients(
+        self,
+        batch: Batch,
+        index: tf.Tensor,
+        state: Any,
+        scale: tf.Tensor,
+        asked: tf.Tensor,
+        active: tuple[int, ...],
+    ):
+        """On a replica: the gradients of the global batch's loss, clipped, and what to report of them."""
+        before = [tf.identity(statistic) for statistic in self._statistics]
+        variables = [self.optimizer.variables[position] for position in active]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            loss, metrics, state = self.updates.loss(self.model, batch, index, state)
+            scaled = loss * scale
+        gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        state = tf.nest.map_structure(tf.stop_gradient, state)
+        scalars = tf.concat([tf.stack([loss, *metrics.values()]), asked], axis=0)
+        if self._replicas > 1:
+            context = tf.distribute.get_replica_context()
+            gradients, scalars = context.all_reduce(tf.distribute.ReduceOp.SUM, (gradients, scalars))
+        parts = self._replicas if self.updates.reduction == "mean" else 1
+        loss, *sums = tf.unstack(scalars[: 1 + len(metrics)])
+        loss = loss / parts
+        gradients = [gradient / (scale * parts) for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
+        if self.clip_norm:
+            factor = tf.minimum(1.0, self.clip_norm / (norm + 1e-6))
+            gradients = [gradient * factor for gradient in gradients]
+        report = {name: total / self._replicas for name, total in zip(metrics, sums, strict=True)}
+        report |= {"loss": loss, "gradient_norm": norm, "finite": tf.cast(finite, tf.float32)}
+        return gradients, self.optimizer.factors(), report, finite, before, scalars[-len(STOP_SIGNALS) :], state
+
+    def _sum_over_replicas(self, number: float) -> float:
+        """The sum of what all replicas have; no worker gets past it before all have come here."""
+
+        @tf.function
+        def add() -> tf.Tensor:
+            def all_reduce() -> tf.Tensor:
+                context = tf.distribute.get_replica_context()
+                return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(number, tf.float64))
+
+            return self.strategy.experimental_local_results(self.strategy.run(all_reduce))[0]
+
+        return float(add()) if self._replicas > 1 else number
+
+
+def _keep_if_finite(variable: tf.Variable, old: tf.Tensor, finite: tf.Tensor) -> None:
+    variable.assign(tf.where(finite, variable, old))
+
+
+def _average(average: tf.Variable, variable: tf.Variable, decay: float, finite: tf.Tensor) -> None:
+    if average.dtype.is_floating:
+        average.assign(tf.where(finite, average * decay + variable * (1 - decay), average))

@@ -1,0 +1,140 @@
+"""Moves weights between Keras models and official names, and reports what does not fit."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ascendcv.utils.errors import InputError
+from ascendcv.utils.files import atomic_path
+from ascendvsr.weights import h5_file
+from ascendvsr.weights.names import named_variables
+from ascendvsr.weights.reader import load_checkpoint, naming, recognise
+
+_ENDING = ".weights.h5"
+_NOT_IN_NETWORKS = "num_batches_tracked"  # PyTorch's counter of batches in every batch normalisation
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Official names by what became of them; `mismatched` adds the shapes in the file and in the network."""
+
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the network and the file had the same names and shapes."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        """One line with every name that did not fit."""
+        parts = [f"{len(self.loaded)} of {len(self.loaded) + len(self.missing) + len(self.mismatched)} weights fit"]
+        if self.missing:
+            parts.append(f"{len(self.missing)} missing: {', '.join(self.missing)}")
+        if self.unexpected:
+            parts.append(f"{len(self.unexpected)} unexpected: {', '.join(self.unexpected)}")
+        if self.mismatched:
+            shapes = (
+                f"{name} {_times(given)} instead of {_times(needed)}" for name, given, needed in self.mismatched
+            )
+            parts.append(f"{len(self.mismatched)} of another shape: {', '.join(shapes)}")
+        return "; ".join(parts)
+
+
+def state_dict(model: keras.Model) -> dict[str, np.ndarray]:
+    """Official names -> arrays as PyTorch lays them out ([out, in, kh, kw]); float32 stays float32."""
+    return {
+        entry.name: np.array(np.asarray(entry.variable).transpose(entry.axes), order="C")
+        for entry in named_variables(model)
+    }
+
+
+def load_state_dict(
+    model: keras.Model,
+    state_dict: Mapping[str, np.ndarray],
+    strict: bool = True,
+    source: str = "the checkpoint",
+) -> LoadReport:
+    """Assigns arrays in PyTorch's layout to the variables of those official names.
+
+    With `strict`, names and shapes must be the network's own, or nothing is assigned and an `InputError`
+    lists all that is missing, unexpected or mis-shaped. Without, what fits is assigned and the report tells
+    the rest. `source` names the weights in the message.
+    """
+    given = {name: array for name, array in state_dict.items() if name.split(".")[-1] != _NOT_IN_NETWORKS}
+    report = LoadReport()
+    assignments = []
+    for entry in named_variables(model):
+        if entry.name not in given:
+            report.missing.append(entry.name)
+            continue
+        array = np.asarray(given.pop(entry.name))
+        needed = tuple(entry.variable.shape[axis] for axis in entry.axes)
+        if array.shape != needed:
+            report.mismatched.append((entry.name, array.shape, needed))
+            continue
+        report.loaded.append(entry.name)
+        assignments.append((entry.variable, array.transpose(np.argsort(entry.axes))))
+    report.unexpected.extend(given)
+    if strict and not report.complete:
+        raise InputError(f"{source} does not fit the network {type(model).__name__}: {report}")
+    for variable, array in assignments:
+        variable.assign(np.array(array, order="C"))
+    return report
+
+
+def load_weights(model: keras.Model, path: str | os.PathLike, strict: bool = True) -> LoadReport:
+    """Loads any file or folder that `load_checkpoint` reads, and what Keras's own `save_weights` wrote.
+
+    Raises `InputError` for a file that cannot be read and, with `strict`, for one that is not the network's.
+    """
+    path = Path(path)
+    with naming(path):
+        by_keras_alone = path.is_file() and recognise(path) == "h5" and not h5_file.has_official_names(path)
+    if by_keras_alone:
+        return _load_as_keras_does(model, path)
+    return load_state_dict(model, load_checkpoint(path), strict, source=str(path))
+
+
+def save_weights(model: keras.Model, path: str | os.PathLike) -> None:
+    """Writes `.weights.h5` with the official names beside the arrays; the file appears when it is complete.
+
+    `keras.Model.load_weights` reads it, and `load_checkpoint` reads it without the network. Raises
+    `InputError` for a path with another ending.
+    """
+    if not Path(path).name.endswith(_ENDING):
+        raise InputError(f"weights are written as {_ENDING}, not to {path}")
+    entries = (
+        (entry.place, np.asarray(entry.variable), entry.name, entry.axes) for entry in named_variables(model)
+    )
+    with atomic_path(path) as temporary:
+        h5_file.write(temporary, entries)
+
+
+def _load_as_keras_does(model: keras.Model, path: Path) -> LoadReport:
+    """Loads a file that Keras wrote alone: all of it, or nothing and an `InputError`."""
+    before = state_dict(model)
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"link{_ENDING}"  # Keras insists on the ending
+        link.symlink_to(path.resolve())
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", "Skipping nested container")  # and leaving its layers as they are
+                model.load_weights(link)
+        except Exception as error:
+            load_state_dict(model, before)
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(f"{path} does not fit the network {type(model).__name__}: {reason}") from error
+    return LoadReport(loaded=list(before))
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"

@@ -1,0 +1,18 @@
+"""What computes a case: {family: {subject: adapter}}.
+
+An adapter takes a `Case` and returns its outputs, name -> full tensor in the source's layout; more names than the
+case asks for do no harm. It imports what it adapts inside the function, so that what is not there fails its own
+cases only.
+"""
+
+from collections.abc import Callable
+
+from tests.golden.adapters import common, edvr, ops
+from tests.golden.case import Case
+
+ADAPTERS = {"common": common.ADAPTERS, "edvr": edvr.ADAPTERS, "ops": ops.ADAPTERS}
+
+
+def find(case: Case) -> Callable[[Case], dict] | None:
+    """The adapter of the case's family and subject, or None."""
+    return ADAPTERS.get(case.family, {}).get(case.subject)

@@ -1,0 +1,117 @@
+"""A golden case: what was run, on what, and what came out."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tests.golden.fill import filled_state_dict
+
+
+class CaseError(Exception):
+    """A case that cannot be used as it stands; the message says why."""
+
+
+class Case:
+    """A .json file and the .npz beside it. Arrays have the source's layout (N C H W, weights O I kh kw).
+
+    Attributes:
+        name: family/case.
+        family, kind, subject: which adapter serves it.
+        config: the source's constructor arguments and whatever else describes the run.
+        inputs, outputs: array name -> what it is.
+        information: names of outputs that are told, not to be matched.
+        grad_params: official names of the parameters whose gradients `grad_l2`, ... hold.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            description = json.loads(path.read_text())
+            self.family, self.kind, self.subject = (description[key] for key in ("family", "kind", "subject"))
+            self.name = f"{self.family}/{description['case']}"
+            self.inputs: dict[str, str] = description["inputs"]
+            self.outputs: dict[str, str] = description["outputs"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise CaseError(f"{path} does not describe a golden case: {error!r}") from error
+        arrays = path.with_suffix(".npz")
+        if not arrays.is_file():
+            raise CaseError(f"{arrays} is missing")
+        with np.load(arrays, allow_pickle=False) as archive:
+            self._arrays = dict(archive)
+        self._description = description
+        self.config: dict = description.get("config") or {}
+        self.information: list[str] = description.get("information", [])
+        self.grad_params: list[str] = description.get("grad_params", [])
+
+    def array(self, name: str) -> np.ndarray:
+        """An array as it is stored."""
+        return self._arrays[name]
+
+    def frames(self, name: str) -> np.ndarray:
+        """An array of frames in float32, 0..1: 8-bit ones are divided by 255 in float32."""
+        array = self._arrays[name]
+        return array.astype(np.float32) / np.float32(255) if array.dtype == np.uint8 else array
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The weights, filled by rule, under their official names."""
+        return filled_state_dict(
+            self._description["state_dict"],
+            self._description["gain"],
+            self._description.get("fill_overrides") or {},
+            self._description.get("keep", []),
+        )
+
+    def complaints(self) -> list[str]:
+        """What of the case itself does not fit together."""
+        described = {*self.inputs, *self.outputs}
+        complaints = [f"{name} is in the npz but not in the json" for name in self._arrays.keys() - described]
+        complaints += [f"{name} is in the json but not in the npz" for name in described - self._arrays.keys()]
+        return sorted(complaints)
+
+    def tolerance(self, name: str) -> float:
+        """The largest absolute difference allowed in the output `name`."""
+        limit = self._description.get("tolerances", {}).get(name, self._description["tolerance"])
+        if isinstance(limit, str):
+            factor = re.fullmatch(r"relative\s+(\S+)", limit)
+            if factor is None:
+                raise CaseError(f"tolerance {limit!r} of {name} is neither a number nor 'relative R'")
+            return float(factor[1]) * float(np.max(np.abs(self._arrays[name]), initial=0))
+        return float(limit)
+
+    def outliers(self, name: str) -> float:
+        """The fraction of the elements of `name` that may exceed the tolerance."""
+        fraction = self._description.get("outliers", 0)
+        return fraction.get(name, 0) if isinstance(fraction, dict) else fraction
+
+    def view(self, name: str) -> tuple:
+        """The index of the part of the full tensor that is stored as `name`."""
+        text = self._description.get("views", {}).get(name, "...")
+        return tuple(_index(part.strip()) for part in text.strip("[] ").split(","))
+
+
+def _index(text: str) -> slice | int | type(Ellipsis):
+    if text == "...":
+        return ...
+    if ":" in text:
+        return slice(*(int(bound) if bound.strip() else None for bound in text.split(":")))
+    return int(text)
+
+
+def family_of(path: Path) -> str | None:
+    """The family of the case in the .json `path`; None if it does not say."""
+    try:
+        return json.loads(path.read_text())["family"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def case_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """The .json files among `paths` and in the folders below them, each once, sorted in each folder."""
+    seen = set()
+    for path in paths:
+        for file in sorted(path.rglob("*.json")) if path.is_dir() else [path]:
+            if file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file

@@ -1,0 +1,86 @@
+"""How far the arrays of an adapter are from a case's."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.golden.case import Case
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The worst place of an output.
+
+    Attributes:
+        array: its name.
+        worst: the largest absolute difference, not counting allowed outliers; NaN if there is a NaN.
+        tolerance: the largest one allowed.
+        index: where it is, in what the case stores.
+        complaint: why the array fails although no element was compared.
+    """
+
+    array: str
+    worst: float = math.nan
+    tolerance: float = math.nan
+    index: tuple[int, ...] = ()
+    complaint: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """The difference in units of its tolerance; inf for anything that cannot be compared."""
+        if math.isnan(self.worst):
+            return math.inf
+        if self.tolerance == 0:
+            return math.inf if self.worst else 0.0
+        return self.worst / self.tolerance
+
+    @property
+    def passed(self) -> bool:
+        return self.ratio <= 1
+
+    def __str__(self) -> str:
+        if self.complaint:
+            return f"{self.array}: {self.complaint}"
+        place = f"[{','.join(map(str, self.index))}]" if self.index else ""
+        return f"{self.array}{place}"
+
+
+def compare(case: Case, outputs: dict[str, object]) -> list[Difference]:
+    """One difference for each output of the case that is to be matched, in the case's order.
+
+    `outputs` holds full tensors in the source's layout. Where the source has a mask `NAME_valid` beside an
+    array NAME, only the places where the case's mask is not 0 count.
+    """
+    return [_compare(case, name, outputs) for name in case.outputs if name not in case.information]
+
+
+def _compare(case: Case, name: str, outputs: dict[str, object]) -> Difference:
+    if name not in outputs:
+        return Difference(name, complaint="not computed")
+    expected = case.array(name).astype(np.float64)
+    actual = np.asarray(outputs[name])
+    try:
+        actual = actual[case.view(name)].astype(np.float64)
+    except IndexError:
+        return Difference(name, complaint=f"shape {actual.shape} has no part {case.view(name)}")
+    if actual.shape != expected.shape:
+        return Difference(name, complaint=f"shape {actual.shape} instead of {expected.shape}")
+    distance = np.zeros(expected.shape)
+    unequal = actual != expected  # equal infinities are at no distance
+    distance[unequal] = np.abs(actual[unequal] - expected[unequal])
+    if f"{name}_valid" in case.outputs:
+        distance[case.array(f"{name}_valid") == 0] = 0
+    return _worst(name, distance, case.tolerance(name), case.outliers(name))
+
+
+def _worst(name: str, distance: np.ndarray, tolerance: float, outliers: float) -> Difference:
+    """The largest distance that is not among the allowed outliers. NaN is never allowed."""
+    if distance.size == 0:
+        return Difference(name, 0.0, tolerance)
+    order = np.argsort(distance, axis=None)  # NaN last
+    position = order[-1]
+    if not np.isnan(distance.flat[position]):
+        position = order[-1 - min(int(outliers * distance.size), distance.size - 1)]
+    index = tuple(int(i) for i in np.unravel_index(position, distance.shape))
+    return Difference(name, float(distance.flat[position]), tolerance, index)

@@ -1,0 +1,69 @@
+"""What inner layers of a network return, seen from outside."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+import keras
+import numpy as np
+
+from ascendvsr.weights.names import named_layers
+
+
+def recorded(model: keras.Layer, names: Iterable[str], *inputs: np.ndarray) -> tuple[object, dict[str, list]]:
+    """`model(*inputs)`, and what its sublayers of these official names returned in it, call by call.
+
+    The name of a sequence of layers stands for the last of them. Raises KeyError for a name that the network
+    does not have.
+    """
+
+    def forward(*inputs):
+        with _recording(model, names) as calls:
+            return model(*inputs), calls
+
+    compute = _compiled(model, forward) if keras.backend.backend() == "jax" else forward
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, compute(*inputs))
+
+
+@contextlib.contextmanager
+def _recording(model: keras.Layer, names: Iterable[str]) -> Iterator[dict[str, list]]:
+    layers = {}
+    for name, layer in named_layers(model):
+        layers[name] = layer
+        sequence, _, last = name.rpartition(".")
+        if last.isdecimal():
+            layers[sequence] = layer
+    calls: dict[str, list] = {name: [] for name in names}
+    with contextlib.ExitStack() as stack:
+        for name, results in calls.items():
+            stack.enter_context(_appending(layers[name], results))
+        yield calls
+
+
+@contextlib.contextmanager
+def _appending(layer: keras.Layer, results: list) -> Iterator[None]:
+    """Within the context, what `layer` returns is appended to `results`."""
+    original = layer.call
+
+    def call(*args, **kwargs):
+        result = original(*args, **kwargs)
+        results.append(result)
+        return result
+
+    # Past Keras's own __setattr__, which would take note of a change of the layer.
+    object.__setattr__(layer, "call", call)
+    try:
+        yield
+    finally:
+        object.__delattr__(layer, "call")
+
+
+def _compiled(model: keras.Layer, forward):
+    """`forward` as one XLA program: operation by operation, JAX compiles for minutes."""
+    import jax
+
+    @jax.jit
+    def pure(values, inputs):
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
+            return forward(*inputs)
+
+    return lambda *inputs: pure([variable.value for variable in model.variables], inputs)
