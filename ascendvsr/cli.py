@@ -4,8 +4,7 @@ Exit status: 0 done; 2 bad input, said in one line; 1 any other failure; 130 or 
 """
 
 import argparse
-import importlib.util
-import os
+import importlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ascendcv.utils.errors import InputError
+from ascendcv.utils.quiet import import_tensorflow
 
 USAGE = """usage: ascendvsr COMMAND [options] [KEY VALUE ...]
        python tools/main.py [options] mode COMMAND [KEY VALUE ...]
@@ -106,12 +106,9 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
 
 def _train(arguments: argparse.Namespace) -> None:
     from ascendvsr.config import load_config
-
-    config = load_config(arguments.config_file, arguments.settings)
-    _prepare_tensorflow()
     from ascendvsr.training.run import train
 
-    train(config)
+    train(load_config(arguments.config_file, arguments.settings))
 
 
 def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
@@ -126,36 +123,29 @@ def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
         if not config.checkpoint:
             raise InputError("no weights given: name a file or a run's folder with --checkpoint")
         state_dict = load_checkpoint(config.checkpoint)
-        architecture = detect(state_dict)
+        architecture = detect(state_dict, config.checkpoint)
         if arguments.config_file is None:
             config = load_config(None, arguments.settings, settings=architecture.settings)
-        check_matches(config, architecture)
-        _prepare_tensorflow()
+        check_matches(config, architecture, config.checkpoint)
 
         def network():
+            """The model with its weights; called once all that was given has been checked."""
+            import_tensorflow()
+            from ascendcv.runner.device import prepare_devices
             from ascendvsr.models.builder import build_model
             from ascendvsr.weights.mapping import load_state_dict
 
+            prepare_devices(config.device, config.device_ids, num_threads=config.num_threads)
             model = build_model(config)
-            load_state_dict(model, state_dict)
+            load_state_dict(model, state_dict, source=config.checkpoint)
+            time = datetime.now().strftime("%Y%m%dT%H%M%S")
+            save_config(config, Path(config.output_dir) / "config" / f"{config.mode}-{time}.yaml")
             return model
 
-        time = datetime.now().strftime("%Y%m%dT%H%M%S")
-        save_config(config, Path(config.output_dir) / "config" / f"{config.mode}-{time}.yaml")
         module, name = work.split(":")
         getattr(importlib.import_module(module), name)(config, network)
 
     return command
-
-
-def _prepare_tensorflow() -> None:
-    """Says what to install where TensorFlow is missing; keeps its start-up messages off the screen."""
-    if importlib.util.find_spec("tensorflow") is None:
-        raise InputError(
-            "TensorFlow is not installed: pip install 'ascendvsr[cpu]', or 'ascendvsr[gpu]' for NVIDIA GPUs"
-        )
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 COMMANDS = {

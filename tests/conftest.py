@@ -30,7 +30,7 @@ def frame_folder(tmp_path: Path, photograph: np.ndarray) -> Callable[..., Path]:
         folder = tmp_path / name
         folder.mkdir(parents=True)
         for index in range(count):
-            top, left = 100 + 2 * index, 180 + 3 * index
+            top, left = 100 + 2 * (index % 50), 180 + 3 * (index % 50)
             crop = photograph[top : top + height, left : left + width]
             Image.fromarray(crop).save(folder / f"{index:08d}.png")
         return folder

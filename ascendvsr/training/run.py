@@ -17,6 +17,7 @@ from ascendcv.runner.logs import logging_to
 from ascendcv.runner.precision import make_loss_scale
 from ascendcv.runner.schedules import make_schedule
 from ascendcv.utils.errors import InputError
+from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import save_config
 from ascendvsr.evaluate import require_ground_truth
 from ascendvsr.restore import restore_settings
@@ -60,6 +61,7 @@ def train(cfg: CfgNode) -> None:
     with logging_to(output_dir / "log" / f"train-{time}.log" if chief else None):
         if chief:
             save_config(cfg, output_dir / "config" / f"train-{time}.yaml")
+        import_tensorflow()
         from ascendcv.ops.registry import implementation
         from ascendvsr.training.assembly import make_trainer
 

@@ -1,0 +1,29 @@
+"""TensorFlow without the lines that it writes to the terminal while it starts."""
+
+import importlib
+import importlib.util
+import os
+
+from ascendcv.utils.errors import InputError
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow, silently, as the backend of Keras. Raises `InputError` where it is not installed.
+
+    What its libraries print while they load comes before any log level counts, so the process's standard error is
+    closed for that time; exceptions come through.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InputError(
+            "TensorFlow is not installed: pip install 'ascendvsr[cpu]', or 'ascendvsr[gpu]' for NVIDIA GPUs"
+        )
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    standard_error = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
