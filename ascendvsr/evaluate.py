@@ -64,7 +64,7 @@ def evaluate(cfg: CfgNode, network: Callable[[], object]) -> dict:
         "checkpoint": cfg.checkpoint,
         "videos": len(clips),
         "frames": numbers["total"]["frames"],
-        "colour": "psnr and ssim: RGB, mean over the channels; _y: luma of BT.601, 16 to 235",
+        "colour": "RGB; _y: luma of BT.601, 16 to 235",
         "range": "0 to 255",
         "crop_border": cfg.eval.crop_border,
         "rounding": "clipped and rounded to 8 bits" if cfg.eval.rounding else "clipped, not rounded",
@@ -72,6 +72,8 @@ def evaluate(cfg: CfgNode, network: Callable[[], object]) -> dict:
         "tile": restoring["tile"] and {"size": restoring["tile"], "overlap": restoring["tile_overlap"]},
         "bicubic": "MATLAB's imresize of the stored frames",
     }
+    border, rounding, ends = (protocol[key] for key in ("crop_border", "rounding", "window_ends"))
+    print(f"protocol: {protocol['colour']}; border {border}; {rounding}; window ends: {ends}")
     result = {"network": cfg.model.name, "protocol": protocol} | numbers
     folder = Path(cfg.output_dir, "result")
     _write_csv(folder / "metrics.csv", result)

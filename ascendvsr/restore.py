@@ -8,6 +8,7 @@ import os
 import sys
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +21,7 @@ from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.frame_sink import Write, open_sink
 from ascendcv.dataloader.frame_source import ImageSource, VideoSource, open_source, prefetch
 from ascendcv.dataloader.image import IMAGE_SUFFIXES, to_rgb
-from ascendcv.dataloader.reds import read_set
+from ascendcv.dataloader.reds import Clip, read_set
 from ascendcv.dataloader.windows import window_indices
 from ascendcv.utils.errors import InputError
 from ascendvsr.tiles import Forward, restore_in_tiles
@@ -64,23 +65,28 @@ def restore(
         source = open_source(source)
     if isinstance(sink, str | os.PathLike):
         sink = open_sink(sink, fps=getattr(source, "fps", None) or 24)
-    count = 0
+    originals, count = deque(), 0
+
+    def inputs() -> Iterator[np.ndarray]:
+        for name, pixels in frames:
+            originals.append((name, pixels))
+            yield to_unit_rgb(pixels)
+
     with sink as write, contextlib.closing(prefetch(source)) as frames:
-        originals, inputs = itertools.tee(frames)
         restored = restored_frames(
             model,
-            (to_unit_rgb(pixels) for _, pixels in inputs),
+            inputs(),
             window_ends=window_ends,
             tile=tile,
             tile_overlap=tile_overlap,
             batch_size=batch_size,
         )
-        pairs = zip(originals, restored, strict=True)
         if progress:
-            pairs = report_progress(pairs, operator.length_hint(source), getattr(source, "name", "frames"))
-        for (name, original), frame in pairs:
-            write(name, to_pixels(frame, original, model.scale))
+            restored = report_progress(restored, operator.length_hint(source), getattr(source, "name", "frames"))
+        for frame in restored:
             count += 1
+            name, original = originals.popleft()
+            write(name, to_pixels(frame, original, model.scale))
     return count
 
 
@@ -99,9 +105,7 @@ def restored_frames(
     """
     forward = compiled(model)
     if tile is not None:
-        forward = functools.partial(
-            restore_in_tiles, forward, scale=model.scale, tile=tile, overlap=tile_overlap
-        )
+        forward = functools.partial(restore_in_tiles, forward, scale=model.scale, tile=tile, overlap=tile_overlap)
     return _LOOPS[model.time](model, forward, frames, window_ends, batch_size)
 
 
@@ -181,7 +185,7 @@ def quantize(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def report_progress(items: Iterable, total: int, name: str) -> Iterator:
     """Passes on `items`; a bar with the remaining time on a terminal, a line every half minute elsewhere."""
     start = last = time.monotonic()
-    with tqdm(desc=name, total=total or None, unit="frame", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(desc=name, total=total or None, unit="frame", leave=False, disable=not sys.stderr.isatty()) as bar:
         for count, item in enumerate(items, start=1):
             yield item
             bar.update()
@@ -189,9 +193,7 @@ def report_progress(items: Iterable, total: int, name: str) -> Iterator:
             if bar.disable and now - last > 30:
                 last, rate = now, count / (now - start)
                 left = tqdm.format_interval((total - count) / rate) if total > count else "?"
-                print(
-                    f"{name}: {count} of {total or '?'} frames, {rate:.2f} frames/s, {left} left", flush=True
-                )
+                print(f"{name}: {count} of {total or '?'} frames, {rate:.2f} frames/s, {left} left", flush=True)
 
 
 def inference(cfg: CfgNode, network: Callable[[], object]) -> None:
@@ -250,9 +252,7 @@ def _jobs(cfg: CfgNode) -> list[tuple[ImageSource | VideoSource, Path]]:
     folders = _clip_folders(path)
     if folders:
         if results.resolve().is_relative_to(path.resolve()):
-            raise InputError(
-                f"{results} is inside {path}: its frames would be restored again; name another output"
-            )
+            raise InputError(f"{results} is inside {path}: its frames would be restored again; name another output")
         return [(open_source(folder), results / folder.name) for folder in folders]
     source = open_source(path)
     if not cfg.inference.output:
@@ -270,7 +270,7 @@ def _clip_folders(path: Path) -> list[Path]:
     return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
 
 
-def clip_folder(clip) -> Path:
+def clip_folder(clip: Clip) -> Path:
     """Where the restored frames of a clip of a set go: NAME/FOLDER, as its low-quality frames are stored."""
     folder = clip.lq[0].parent
     return Path(clip.name, folder.name if folder.name != clip.name else folder.parent.name)

@@ -34,7 +34,7 @@ def open_sink(
         num_threads: threads that write image files; a video has one, because its frames are in order.
         queue_size: frames that may wait for a thread; -1: twice the threads.
     Raises:
-        InputError: another ending; a file where the folder should be.
+        InputError: another ending; a file where the folder should be; a rate that is none.
     """
     path = Path(path)
     queue_size = 2 * num_threads if queue_size < 0 else queue_size
@@ -42,6 +42,8 @@ def open_sink(
     if suffix in VIDEO_SUFFIXES:
         if path.is_dir():
             raise InputError(f"{path} should be a video file; it is a folder")
+        if fps <= 0:
+            raise InputError(f"{path} needs a frame rate above 0, not {float(fps)}")
         return video_sink(path, fps=fps, queue_size=queue_size)
     if suffix in _OTHER_SUFFIXES or path.is_file():
         raise InputError(f"cannot write to {path}: name a folder or a video ({', '.join(VIDEO_SUFFIXES)})")

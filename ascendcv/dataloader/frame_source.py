@@ -98,9 +98,7 @@ class VideoSource:
                 raise InputError(f"{path} {reason}")
         aspect = re.search(r"#sar 0: (\d+)/(\d+)", facts)
         if aspect[1] not in ("0", aspect[2]):
-            raise InputError(
-                f"{path} has pixels that are not square ({aspect[1]}:{aspect[2]}); scale it first"
-            )
+            raise InputError(f"{path} has pixels that are not square ({aspect[1]}:{aspect[2]}); scale it first")
         self._width, self._height = map(int, re.search(r"#dimensions 0: (\d+)x(\d+)", facts).groups())
         self._dtype = np.dtype(np.uint16 if re.search(r"(9|10|12|14|16|48)(le|be)\b", stream) else np.uint8)
         self._has_matrix = re.search(r"bt709|bt470bg|smpte170m|smpte240m|fcc|gbr", stream) is not None
@@ -117,9 +115,7 @@ class VideoSource:
         average = re.search(r"([\d.]+) fps", stream)
         if average and abs(float(average[1]) / float(self.fps) - 1) > 0.01:
             self.fps = Fraction(average[1])
-            self.notes.append(
-                f"{self.name}: its frame rate varies; the frames are given the average, {average[1]}"
-            )
+            self.notes.append(f"{self.name}: its frame rate varies; the frames are given the average, {average[1]}")
 
     def __length_hint__(self) -> int:
         return self._estimate
@@ -146,9 +142,7 @@ class VideoSource:
                 decoder.stdout.close()
             log.seek(0)
             complaint = log.read().decode(errors="replace")
-        if (
-            status or data or complaint
-        ):  # ffmpeg goes on, and reports success, when it has skipped damaged frames
+        if status or data or complaint:  # ffmpeg goes on, and reports success, when it has skipped damaged frames
             reason = _message(complaint.partition("\n")[0])
             raise InputError(f"{self._path} is damaged after {count} frames ({reason}); repair it first")
 

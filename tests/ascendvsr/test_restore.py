@@ -70,11 +70,25 @@ def test_a_video_of_unknown_length_is_restored_from_the_right_frames(ends, batch
         np.testing.assert_allclose(frame, np.tensordot(proportions, window, 1), atol=1e-6)
 
 
-def test_there_is_one_trace_a_shape_and_weights_are_read_anew():
+def test_there_is_one_trace_a_shape():
     model = Mixture()
     for size in (6, 8, 6, 6):
         restored_array(model, noise(3, size, 7, 3))
     assert model.traces == 2
+
+
+def test_weights_that_change_between_clips_are_used():
+    class Scaled(Mixture):
+        def build(self, shape):
+            self.gain = self.add_weight(shape=(), initializer="ones", name="gain")
+
+        def call(self, clip, training=False):
+            return super().call(clip) * self.gain
+
+    model, frames = Scaled(), np.full((2, 6, 7, 3), 100, np.uint8)
+    assert np.all(restored_array(model, frames)[0] == 100)
+    model.gain.assign(0.5)
+    assert np.all(restored_array(model, frames)[0] == 50)
 
 
 @pytest.mark.parametrize("length", [1, 2, 6])
@@ -95,9 +109,7 @@ def test_alpha_is_resized_apart(channels):
     restored = restored_array(Mixture(), frames)
     for frame, original in zip(restored, frames, strict=True):
         np.testing.assert_array_equal(frame[..., -1:], imresize(original[..., -1:], 2))
-        np.testing.assert_array_equal(
-            frame[..., :-1], original[..., :-1].repeat(2, axis=0).repeat(2, axis=1)
-        )
+        np.testing.assert_array_equal(frame[..., :-1], original[..., :-1].repeat(2, axis=0).repeat(2, axis=1))
 
 
 def test_values_are_clipped_and_rounded_half_to_even():
@@ -119,7 +131,7 @@ def test_a_folder_keeps_the_names_of_its_frames(tmp_path):
 def test_a_video_becomes_a_video_of_its_rate(tmp_path, photograph):
     with open_sink(tmp_path / "in.mp4", fps=30000 / 1001) as write:
         for index in range(9):
-            write(str(index), photograph[100 : 148, 100 + index : 164 + index])
+            write(str(index), photograph[100:148, 100 + index : 164 + index])
     assert restore(Mixture(), tmp_path / "in.mp4", tmp_path / "out.mp4", progress=False) == 9
     before, after = open_source(tmp_path / "in.mp4"), open_source(tmp_path / "out.mp4")
     assert after.fps == before.fps
@@ -190,8 +202,8 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     output, errors = start(script, tmp_path).communicate(timeout=300)
     peaks = [int(line) for line in output.split()]
     assert len(peaks) == 4, errors
-    assert peaks[1] < peaks[0] + 30, peaks
-    assert peaks[3] < peaks[2] + 30, peaks
+    assert peaks[1] < peaks[0] + 12, peaks
+    assert peaks[3] < peaks[2] + 12, peaks
 
 
 @pytest.mark.parametrize("name", ["out", "out.mp4"])

@@ -1,5 +1,7 @@
 """Tiles cover every pixel once in sum, leave no seams, and equal the whole frame where the network is local."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,7 +38,7 @@ def test_tiles_cover_the_axis_and_overlap_enough(axis):
     tile = min(tile, length)
     assert starts[0] == 0
     assert starts[-1] + tile == length
-    assert all(0 < right - left <= tile - overlap for left, right in zip(starts, starts[1:], strict=False))
+    assert all(0 < right - left <= tile - overlap for left, right in itertools.pairwise(starts))
 
 
 @given(axes, st.integers(1, 4))

@@ -64,9 +64,7 @@ def test_a_video_keeps_colours(tmp_path, dtype, height, width):
         write_all(tmp_path / f"{number}.mp4", np.full((2, height, width, 3), colour, dtype))
         for _, pixels in open_source(tmp_path / f"{number}.mp4"):
             assert pixels.dtype == dtype
-            np.testing.assert_allclose(
-                pixels / peak, np.broadcast_to(colour / peak, pixels.shape), atol=3 / 255
-            )
+            np.testing.assert_allclose(pixels / peak, np.broadcast_to(colour / peak, pixels.shape), atol=3 / 255)
 
 
 def test_a_video_may_have_odd_sizes(tmp_path, photograph):
@@ -91,6 +89,11 @@ def test_what_cannot_be_written_is_refused_at_once(tmp_path, name):
     (tmp_path / "file").write_text("something")
     with pytest.raises(InputError, match=name):
         open_sink(tmp_path / name)
+
+
+def test_a_rate_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"v\.mp4 needs a frame rate above 0"):
+        open_sink(tmp_path / "v.mp4", fps=0.0)
 
 
 def test_an_interrupted_video_leaves_the_one_that_was_there(tmp_path, photograph):

@@ -121,9 +121,7 @@ def test_a_video_of_10_bits_gives_16_bit_frames(tmp_path):
     frames = np.stack([pixels for _, pixels in open_source(tmp_path / "v.mkv")])
     expected = np.stack([pixels for _, pixels in open_source(tmp_path)])
     assert frames.dtype == np.uint16
-    np.testing.assert_allclose(
-        frames / 65535, expected / 255, atol=4 / 1023
-    )  # ffmpeg makes 8 bits 10 by a shift
+    np.testing.assert_allclose(frames / 65535, expected / 255, atol=4 / 1023)  # ffmpeg makes 8 bits 10 by a shift
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(720, "bt709"), (576, "bt601")])
