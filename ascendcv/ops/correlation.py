@@ -1,7 +1,7 @@
 """Cost volumes: how well each pixel of one feature map matches the pixels around the same place in another.
 
-Used by PWC-Net (Sun et al., CVPR 2018), LiteFlowNet (Hui et al., CVPR 2018) and, as the spatial correlation sampler,
-by FlowNet and "Deep Video Deblurring: The Devil is in the Details" (Wieschollek et al., 2019).
+Used by PWC-Net (Sun et al., CVPR 2018), LiteFlowNet (Hui et al., CVPR 2018) and, as the spatial correlation
+sampler, by FlowNet and "Deep Video Deblurring: The Devil is in the Details" (Wieschollek et al., 2019).
 """
 
 from keras import ops
@@ -13,7 +13,8 @@ def correlation(first, second, *, max_displacement: int = 4, stride: int = 1, im
     """The cost volume of PWC-Net (stride 1) and LiteFlowNet (stride 1 or 2): means over the channels.
 
     volume[n, y, x, (i + d) * (2d + 1) + j + d] = mean_c first[n, sy, sx, c] * second[n, s(y + i), s(x + j), c] for
-    displacements i (down) and j (right) of -d to d, with d = max_displacement and s = stride; `second` is 0 outside.
+    displacements i (down) and j (right) of -d to d, with d = max_displacement and s = stride; outside, `second`
+    is 0.
 
     Args:
         first, second: [N, H, W, C].
@@ -23,7 +24,7 @@ def correlation(first, second, *, max_displacement: int = 4, stride: int = 1, im
     """
     # Positions and displacements are multiples of the stride alike, so the pixels between take no part.
     first, second = first[:, ::stride, ::stride], second[:, ::stride, ::stride]
-    volume = registry.resolve("correlation", impl)
+    volume = registry.resolve("correlation", impl, ops.dtype(first))
     return volume(first, second, patch_size=2 * max_displacement + 1, dilation=1, scale=1 / first.shape[-1])
 
 
@@ -50,7 +51,7 @@ def spatial_correlation(
 
     Returns [N, (H + 2 padding - kernel_size) // stride + 1, the same of W, P²].
     """
-    volume = registry.resolve("correlation", impl)
+    volume = registry.resolve("correlation", impl, ops.dtype(first))
     volume = volume(first, second, patch_size=patch_size, dilation=dilation_patch, scale=1.0)
     if (kernel_size, stride, padding) == (1, 1, 0):
         return volume
@@ -65,8 +66,11 @@ def spatial_correlation(
 
 
 def composed(first, second, *, patch_size: int, dilation: int, scale: float):
-    """scale * sum_c first[n, y, x, c] * second[n, y + (i - r) * dilation, x + (j - r) * dilation, c] at [n, y, x, i * P + j],
-    with P = patch_size and r = (P - 1) // 2: one shifted product for each displacement."""
+    """What the functions above share, by one shifted product for each displacement.
+
+    volume[n, y, x, i * P + j] = scale * sum_c first[n, y, x, c] * second[n, y + (i - r) * D, x + (j - r) * D, c]
+    with P = patch_size, r = (P - 1) // 2 and D = dilation.
+    """
     _, height, width, _ = ops.shape(first)
     before = (patch_size - 1) // 2 * dilation
     after = (patch_size - 1) * dilation - before

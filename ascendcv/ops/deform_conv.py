@@ -59,7 +59,7 @@ def deform_conv2d(
             f"offset has {offset.shape[-1]} channels; {deformable_groups} groups of {taps} taps need "
             f"{2 * deformable_groups * taps}"
         )
-    return registry.resolve("deform_conv2d", impl)(
+    return registry.resolve("deform_conv2d", impl, ops.dtype(x))(
         x,
         offset,
         kernel,

@@ -1,8 +1,8 @@
 """Builds, caches and loads the compiled kernels of `csrc`, the implementation 'fused' of the operations.
 
 Nothing is compiled when the package is installed or imported: the first use of a kernel compiles all of them with
-g++ or clang++ (or what CXX names) for this processor, this TensorFlow and this source, which takes some seconds, and
-keeps the library in the user's cache folder. Processes that start together build once.
+g++ or clang++ (or what CXX names) for this processor, this TensorFlow and this source, which takes some seconds,
+and keeps the library in the user's cache folder. Processes that start together build once.
 
     python -m ascendcv.ops.fused        builds ahead, says where, and checks the kernels
 """
@@ -29,9 +29,16 @@ from ascendcv.utils.files import atomic_path
 SOURCES = Path(__file__).parent / "csrc"
 
 # Of the floating-point shortcuts only those that keep NaN, infinity and the order of sums.
-FLAGS = (
-    "-shared -fPIC -O3 -march=native -mprefer-vector-width=512 -fno-math-errno -fno-trapping-math -fno-semantic-interposition"
-).split()
+FLAGS = [
+    "-shared",
+    "-fPIC",
+    "-O3",
+    "-march=native",
+    "-mprefer-vector-width=512",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-semantic-interposition",
+]
 
 _DIGEST = hashlib.sha256
 
@@ -48,29 +55,21 @@ def load(operation: str) -> Callable:
     return getattr(_kernels(), operation)
 
 
-def why_not(operation: str) -> str | None:
-    """None where the kernel of `operation` runs; else why it does not. Builds the kernels when nobody has yet.
+@functools.cache
+def why_not() -> str | None:
+    """None where the kernels serve TensorFlow's devices; else why they do not. Builds them when nobody has yet.
 
     A build that fails is told once, in a warning with the compiler's last lines.
     """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return f"the compiled kernels serve TensorFlow, and the backend is {keras.backend.backend()}"
-    return _why_no_kernels()
-
-
-@functools.cache
-def _why_no_kernels() -> str | None:
     import tensorflow as tf
 
     try:
-        kernels = _kernels()
+        _kernels()
     except BuildError as error:
-        warnings.warn(f"{error}; the composed operations serve instead, more slowly", stacklevel=2)
+        warnings.warn(f"{error}\nThe composed operations serve instead, more slowly.", stacklevel=2)
         return str(error).splitlines()[0]
-    if tf.config.list_physical_devices("GPU") and not kernels.cuda():
-        return "there is a GPU, and the kernels were built without nvcc for the processor alone"
+    if tf.config.list_physical_devices("GPU"):
+        return "there is a GPU, and the compiled kernels serve processors"
     return None
 
 
@@ -102,7 +101,7 @@ def library() -> Path:
 def _key() -> str:
     """Names what the library depends on: the processor, the compiler's flags, TensorFlow and the source."""
     parts = [platform.machine(), _processor(), *_tensorflow_flags(), *FLAGS, *_extra_flags()]
-    for source in sorted(SOURCES.iterdir()):
+    for source in sorted([*SOURCES.glob("*.cc"), *SOURCES.glob("*.h")]):
         parts += [source.name, source.read_text()]
     return _DIGEST("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -134,7 +133,9 @@ def _compiler() -> str:
     for name in (os.environ.get("CXX"), "g++", "clang++"):
         if name and (path := shutil.which(name)):
             return path
-    raise BuildError("the compiled kernels need a C++ compiler, and neither CXX nor g++ nor clang++ is found: install g++")
+    raise BuildError(
+        "the compiled kernels need a C++ compiler, and CXX, g++ and clang++ are not found: install g++"
+    )
 
 
 def _build(path: Path) -> None:
@@ -142,7 +143,19 @@ def _build(path: Path) -> None:
     # One translation unit: TensorFlow's headers take longer than the kernels.
     unit = "".join(f'#include "{source}"\n' for source in sorted(SOURCES.glob("*.cc")))
     with atomic_path(path) as temporary:
-        command = [compiler, *FLAGS, "-x", "c++", "-", "-x", "none", *_tensorflow_flags(), *_extra_flags(), "-o", temporary]
+        command = [
+            compiler,
+            *FLAGS,
+            "-x",
+            "c++",
+            "-",
+            "-x",
+            "none",
+            *_tensorflow_flags(),
+            *_extra_flags(),
+            "-o",
+            temporary,
+        ]
         run = subprocess.run(command, input=unit, capture_output=True, text=True)
         if run.returncode:
             last = "\n".join(run.stderr.strip().splitlines()[-12:])
@@ -172,7 +185,7 @@ def _cache_folder() -> Path:
             # A folder that somebody else made in /tmp may hold somebody else's library.
             if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
                 return folder
-    raise BuildError(f"the compiled kernels need a folder to stay in: neither {home} nor {temporary} can be written")
+    raise BuildError(f"the compiled kernels need a folder to stay in, and {home} and {temporary} cannot be written")
 
 
 @contextlib.contextmanager

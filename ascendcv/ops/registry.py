@@ -20,7 +20,11 @@ import keras
 from ascendcv.utils.errors import InputError
 
 # operation -> its composed function, as 'module:function'
-OPERATIONS = {"deform_conv2d": "ascendcv.ops.deform_conv:composed"}
+OPERATIONS = {
+    "deform_conv2d": "ascendcv.ops.deform_conv:composed",
+    "deform_attn": "ascendcv.ops.deform_attn:composed",
+    "correlation": "ascendcv.ops.correlation:composed",
+}
 
 # operation -> (vendor's module, our adapter to it)
 VENDOR_OPERATIONS = {
@@ -32,8 +36,8 @@ IMPLEMENTATIONS = ("tf", "fused", "npu")
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("implementation", default=None)
 
 
-def resolve(operation: str, impl: str = "auto") -> Callable:
-    """The function that serves `operation`.
+def resolve(operation: str, impl: str = "auto", dtype: str = "float32") -> Callable:
+    """The function that serves `operation` on tensors of `dtype`.
 
     Raises `InputError` for an unknown name, and for an implementation asked for by name that cannot run here:
     the message says why and what to do.
@@ -42,10 +46,10 @@ def resolve(operation: str, impl: str = "auto") -> Callable:
         raise InputError(f"there is no operation {operation!r}; there are {', '.join(OPERATIONS)}")
     impl = _forced.get() or impl
     if impl == "auto":
-        return _load(operation, chosen(operation))
+        return _load(operation, chosen(operation, dtype))
     if impl not in IMPLEMENTATIONS:
         raise InputError(f"impl is {impl!r}; it should be one of: auto, {', '.join(IMPLEMENTATIONS)}")
-    reason = available(operation)[impl]
+    reason = available(operation, dtype)[impl]
     if reason is not None:
         raise InputError(f"{operation} has no implementation {impl!r} here: {reason}; impl 'auto' or 'tf' works")
     return _load(operation, impl)
@@ -64,16 +68,16 @@ def implementation(name: str) -> Iterator[None]:
         _forced.reset(token)
 
 
-def available(operation: str) -> dict[str, str | None]:
-    """For each implementation None where it can run here, else why it cannot."""
-    return {"tf": None, "fused": _why_not_fused(operation), "npu": _why_not_vendor(operation)}
+def available(operation: str, dtype: str = "float32") -> dict[str, str | None]:
+    """For each implementation None where it can run here, else why it cannot. May compile the kernels."""
+    return {"tf": None, "fused": _why_not_fused(dtype), "npu": _why_not_vendor(operation)}
 
 
-def chosen(operation: str) -> str:
+def chosen(operation: str, dtype: str = "float32") -> str:
     """The implementation that 'auto' takes here and now."""
     if _on_npu() and _why_not_vendor(operation) is None:
         return "npu"
-    return "fused" if _why_not_fused(operation) is None else "tf"
+    return "fused" if _why_not_fused(dtype) is None else "tf"
 
 
 def explain(operation: str) -> str:
@@ -96,10 +100,12 @@ def _import(place: str) -> Callable:
     return getattr(importlib.import_module(module), name)
 
 
-def _why_not_fused(operation: str) -> str | None:
+def _why_not_fused(dtype: str) -> str | None:
     if keras.backend.backend() != "tensorflow":
         return f"the compiled kernels serve TensorFlow, and the backend is {keras.backend.backend()}"
-    return "no kernel is compiled for it"
+    if dtype == "float64":
+        return "the compiled kernels compute in float32, and the tensor is float64"
+    return importlib.import_module("ascendcv.ops.fused").why_not()
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Bilinear sampling at arbitrary positions: what warping and deformable convolution share."""
+"""Bilinear sampling at arbitrary positions: what warping and the deformable operations share."""
 
 from keras import ops
 
@@ -13,39 +13,12 @@ def sample_bilinear(x, rows, columns, factor=None):
         x: [N, H, W, C].
         rows, columns: [N, Ho, Wo, G, K] in pixels, float32 at least; group g reads the channels g * C / G to
             (g + 1) * C / G.
-        factor: [N, Ho, Wo, G, K], what each sample is multiplied by, or None.
+        factor: [N, Ho, Wo, G, K] in the dtype of `rows`, what each sample is multiplied by, or None.
 
     Returns [N, Ho, Wo, G, K, C / G] in the dtype of `x`. The derivative by a position is the one-sided one towards
     the next pixel, and 0 outside.
     """
-    batch, height, width, channels = ops.shape(x)
-    groups = rows.shape[3]
-    # A border of zeros stands for all that is outside, so that no sample needs a condition of its own; samples
-    # that are farther out than the border reaches are moved to its corner.
-    inside = (rows > -1) & (rows < _like(height, rows)) & (columns > -1) & (columns < _like(width, rows))
-    rows, columns = ops.where(inside, rows, -1.0), ops.where(inside, columns, -1.0)
-    top, left = ops.floor(rows), ops.floor(columns)
-    bottom_weight, right_weight = rows - top, columns - left
-    top_weight, left_weight = 1 - bottom_weight, 1 - right_weight
-    if factor is not None:
-        top_weight, bottom_weight = top_weight * factor, bottom_weight * factor
-
-    # One row of the table is what a group reads at a pixel: contiguous, and one index serves all its channels.
-    height, width = height + 2, width + 2
-    table = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    table = ops.reshape(table, (batch, height * width, groups, channels // groups))
-    table = ops.reshape(ops.transpose(table, (0, 2, 1, 3)), (-1, channels // groups))
-    image = ops.arange(batch * groups, dtype="int32") * (height * width)
-    index = (ops.cast(top, "int32") + 1) * width + ops.cast(left, "int32") + 1
-    index = index + ops.reshape(image, (batch, 1, 1, groups, 1))
-
-    def corner(distance, weight):
-        return ops.take(table, index + distance, axis=0) * ops.cast(weight, x.dtype)[..., None]
-
-    samples = corner(0, top_weight * left_weight)
-    samples = samples + corner(1, top_weight * right_weight)
-    samples = samples + corner(width, bottom_weight * left_weight)
-    return samples + corner(width + 1, bottom_weight * right_weight)
+    return _sample(x, rows, columns, ops.ones_like(rows) if factor is None else factor)
 
 
 def at_least_float32(tensor):
@@ -53,5 +26,75 @@ def at_least_float32(tensor):
     return tensor if ops.dtype(tensor) == "float64" else ops.cast(tensor, "float32")
 
 
-def _like(size, tensor):
-    return ops.cast(size, tensor.dtype)
+@ops.custom_gradient
+def _sample(x, rows, columns, factor):
+    # The gradient is written out because automatic differentiation would keep the four neighbours of every sample
+    # in memory, each as large as the samples, and takes half as long again.
+    def gradient(*arguments, upstream=None):  # PyTorch's convention of Keras passes it by name, the others' alone
+        upstream = arguments[0] if upstream is None else upstream
+        return _gradient(x, rows, columns, factor, upstream)
+
+    index, row_fraction, column_fraction = _locate(x, rows, columns)
+    weights = ops.cast(_weights(row_fraction, column_fraction, factor), x.dtype)
+    neighbours = ops.take(_quads(x, rows.shape[3]), index, axis=0)
+    return ops.sum(neighbours * weights[..., None], axis=-2), gradient
+
+
+def _gradient(x, rows, columns, factor, upstream):
+    """Of the samples' dot product with `upstream`, by each argument. It sums up in the dtype of positions."""
+    batch, height, width, channels = ops.shape(x)
+    groups = rows.shape[3]
+    index, down, right = _locate(x, rows, columns)
+    quads = _quads(x, groups)
+    upstream = ops.cast(upstream, rows.dtype)[..., None, :]
+
+    by_weight = ops.sum(upstream * ops.cast(ops.take(quads, index, axis=0), rows.dtype), axis=-1)
+    top_left, top_right, bottom_left, bottom_right = (by_weight[..., corner] for corner in range(4))
+    top, bottom = top_left * (1 - right) + top_right * right, bottom_left * (1 - right) + bottom_right * right
+    by_factor = top * (1 - down) + bottom * down
+    by_row = (bottom - top) * factor
+    by_column = ((top_right - top_left) * (1 - down) + (bottom_right - bottom_left) * down) * factor
+
+    by_neighbour = upstream * _weights(down, right, factor)[..., None]
+    by_quad = ops.segment_sum(
+        ops.reshape(by_neighbour, (-1, 4 * channels // groups)), ops.reshape(index, (-1,)), ops.shape(quads)[0]
+    )
+    by_quad = ops.reshape(by_quad, (batch, height + 3, width + 3, groups, 4, channels // groups))
+    # A pixel is the top left corner of one quad, the top right one of the quad to its left, and so on.
+    by_x = by_quad[:, 2:-1, 2:-1, :, 0] + by_quad[:, 2:-1, 1:-2, :, 1]
+    by_x = by_x + by_quad[:, 1:-2, 2:-1, :, 2] + by_quad[:, 1:-2, 1:-2, :, 3]
+    return ops.cast(ops.reshape(by_x, (batch, height, width, channels)), x.dtype), by_row, by_column, by_factor
+
+
+def _quads(x, groups: int):
+    """[N * (H + 3) * (W + 3) * G, 4, C / G]: what a group reads around a pixel, in one piece of memory.
+
+    The pixel itself, the one to its right, and the two below them. A border of zeros, two pixels wide, stands for
+    all that is outside, so that no sample needs a condition of its own.
+    """
+    batch, height, width, channels = ops.shape(x)
+    x = ops.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    x = ops.reshape(x, (batch, height + 4, width + 4, groups, 1, channels // groups))
+    quads = [x[:, :-1, :-1], x[:, :-1, 1:], x[:, 1:, :-1], x[:, 1:, 1:]]
+    return ops.reshape(ops.concatenate(quads, axis=-2), (-1, 4, channels // groups))
+
+
+def _locate(x, rows, columns):
+    """The quads that the positions lie in, as int32 (float32 cannot count beyond 2^24), and where in them."""
+    batch, height, width, _ = ops.shape(x)
+    # What is outside moves to where all four neighbours are in the border; this holds for NaN too.
+    rows = ops.minimum(ops.where(rows > -1, rows, -2.0), ops.cast(height, rows.dtype))
+    columns = ops.minimum(ops.where(columns > -1, columns, -2.0), ops.cast(width, rows.dtype))
+    top, left = ops.floor(rows), ops.floor(columns)
+    image = ops.arange(batch, dtype="int32") * ((height + 3) * (width + 3)) + 2 * (width + 3) + 2
+    pixel = ops.cast(top, "int32") * (width + 3) + ops.cast(left, "int32") + ops.reshape(image, (batch, 1, 1, 1, 1))
+    groups = rows.shape[3]
+    return pixel * groups + ops.arange(groups, dtype="int32")[:, None], rows - top, columns - left
+
+
+def _weights(row_fraction, column_fraction, factor):
+    """[..., 4]: what the corners of a quad count, times `factor`."""
+    bottom = row_fraction * factor
+    top, left = factor - bottom, 1 - column_fraction
+    corners = [top * left, top * column_fraction, bottom * left, bottom * column_fraction]
+    return ops.moveaxis(ops.stack(corners), 0, -1)

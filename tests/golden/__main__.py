@@ -1,8 +1,8 @@
 """python -m tests.golden PATH... [--impl tf|fused|npu|auto] [--family NAME]
 
 Rebuilds the golden cases in files and folders and prints one row for each: its name, its kind, the worst
-difference in units of its tolerance, that tolerance, the array and place of it. Ends with 1 if a case failed, with 2
-if there was none. KERAS_BACKEND chooses the backend.
+difference in units of its tolerance, that tolerance, and where it is. The exit status is 1 if a case failed and
+2 if there was none. KERAS_BACKEND chooses the backend.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # matrix products of GPUs in full float32, as on the CPU
 
 from tests.golden.case import case_files, family_of
 from tests.golden.run import Result, run_file

@@ -109,7 +109,7 @@ Correlate correlate_for(int rows, int shifts) {
 }
 
 // A row of transposed values that does not fall on the same cache sets as the next one.
-int64_t row_stride(int64_t columns) { return round_up(columns, 64) + 16; }
+int64_t row_stride(int64_t columns) { return round_up(columns, 32) + 16; }
 
 // One strip of columns of the rows `rows[0]`, `rows[0] + dilation`, ... (`count` of them).
 class Strip {
@@ -155,7 +155,9 @@ class Strip {
 
   const Shape s_;
   const int64_t reach_, halo_, first_stride_, second_stride_;
-  const Buffer first_, second_, sums_;
+  const Buffer first_;
+  const LargeBuffer second_;
+  const Buffer sums_;
 };
 
 void forward(const Shape& s, const float* first, const float* second, float* volume, const Parallel& parallel) {

@@ -9,7 +9,8 @@
 // input's gradient there, in a fixed order, so no result depends on the number of threads.
 #include <limits>
 
-#include "common.h"
+#include "matrix.h"
+#include "sampling.h"
 #include "tensorflow_op.h"
 
 namespace ascendcv {
@@ -151,8 +152,12 @@ void prefetch(const Shape& s, const Tile& t, const std::vector<Slice>& parts, co
 // y: [batch, out_height, out_width, out_channels]; mask may be null.
 void forward(const Shape& s, const float* x, const float* offset, const float* mask, const float* kernel,
              const float* bias, float* y, const Parallel& parallel) {
+  if (s.pixels() == 0) {  // all samples are outside
+    for (int64_t p = 0; p < s.batch * s.out_pixels(); ++p) std::copy_n(bias, s.out_channels, y + p * s.out_channels);
+    return;
+  }
   const std::vector<Slice> parts = slices(s);
-  const Buffer planes(s.batch * s.pixels() * s.channels);
+  const LargeBuffer planes(s.batch * s.pixels() * s.channels);
   convert<Layout::kToPlanes>(s, parts, x, planes, parallel);
 
   const int64_t outputs = s.padded_outputs();
@@ -265,8 +270,14 @@ void backward(const Shape& s, const float* x, const float* offset, const float* 
               const float* grad_y, float* grad_x, float* grad_offset, float* grad_mask, float* grad_kernel,
               float* grad_bias, const Parallel& parallel) {
   bias_gradient(s, grad_y, grad_bias, parallel);
+  if (s.pixels() == 0) {
+    std::fill_n(grad_offset, s.batch * s.out_pixels() * s.entries() * 2, 0.0f);
+    if (mask) std::fill_n(grad_mask, s.batch * s.out_pixels() * s.entries(), 0.0f);
+    std::fill_n(grad_kernel, s.taps() * s.group_channels() * s.out_channels, 0.0f);
+    return;
+  }
   const std::vector<Slice> parts = slices(s);
-  const Buffer planes(s.batch * s.pixels() * s.channels), grad_planes(s.batch * s.pixels() * s.channels);
+  const LargeBuffer planes(s.batch * s.pixels() * s.channels), grad_planes(s.batch * s.pixels() * s.channels);
   convert<Layout::kToPlanes>(s, parts, x, planes, parallel);
 
   // Several slices of a deformable group share its offsets: each writes its part of their gradient.

@@ -7,10 +7,10 @@ cases only.
 
 from collections.abc import Callable
 
-from tests.golden.adapters import common, edvr, ops
+from tests.golden.adapters import common, edvr, kernels, ops
 from tests.golden.case import Case
 
-ADAPTERS = {"common": common.ADAPTERS, "edvr": edvr.ADAPTERS, "ops": ops.ADAPTERS}
+ADAPTERS = {"common": common.ADAPTERS, "edvr": edvr.ADAPTERS, "ops": ops.ADAPTERS, **kernels.ADAPTERS}
 
 
 def find(case: Case) -> Callable[[Case], dict] | None:

@@ -14,9 +14,7 @@ def deform_conv2d(case: Case) -> dict:
     from ascendcv.ops.deform_conv import deform_conv2d
 
     names = [name for name in ("x", "offset", "mask", "weight", "bias") if name in case.inputs]
-    settings = {
-        key: case.config[key] for key in ("stride", "padding", "dilation", "groups", "deformable_groups")
-    }
+    settings = {key: case.config[key] for key in ("stride", "padding", "dilation", "groups", "deformable_groups")}
 
     def function(*tensors):
         given = dict(zip(names, tensors, strict=True))
@@ -78,10 +76,7 @@ def dcn_pack(case: Case) -> dict:
         "mask": 1 / (1 + np.exp(-mask)),
         "grad_x": channels_first(grad_x),
         "grad_feat": channels_first(grad_feat),
-        **{
-            f"grad_{name.replace('.', '_')}": gradient
-            for name, gradient in named_gradients(pack, found).items()
-        },
+        **{f"grad_{name.replace('.', '_')}": gradient for name, gradient in named_gradients(pack, found).items()},
     }
 
 
@@ -89,9 +84,7 @@ def flow_warp(case: Case) -> dict:
     from ascendcv.ops.warp import warp
 
     def function(x, flow):
-        return warp(
-            x, flow, padding=case.config["padding_mode"], align_corners=case.config["align_corners"]
-        )
+        return warp(x, flow, padding=case.config["padding_mode"], align_corners=case.config["align_corners"])
 
     if case.config["interp_mode"] != "bilinear":
         raise NotImplementedError(f"interp_mode {case.config['interp_mode']}")
@@ -151,13 +144,16 @@ def _resize_or_pool(name: str, size: tuple[int, int]):
         pool = {"avg": avg_pool2d, "max": max_pool2d}[kind]
         return lambda x: pool(x, int(kernel), int(stride or kernel), int(padding or 0))
     method, how, corners = re.fullmatch(r"(bilinear|bicubic)_([^_]+)(_corners)?", name).groups()
+    read = size
     if how.startswith("to"):
         multiple = int(how[2:])
         new_size = tuple(-(-length // multiple) * multiple for length in size)
     else:
         factor = {"half": 0.5, "quarter": 0.25}.get(how) or float(how.removeprefix("x"))
         new_size = tuple(int(length * factor) for length in size)
-    return lambda x: resize(x, new_size, method=method, align_corners=bool(corners))
+        if factor < 1:  # what is beyond a whole number of output pixels has no part in it
+            read = tuple(int(length / factor) for length in new_size)
+    return lambda x: resize(x[:, : read[0], : read[1]], new_size, method=method, align_corners=bool(corners))
 
 
 def _upstream(case: Case, name: str) -> np.ndarray | None:
