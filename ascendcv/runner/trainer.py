@@ -4,8 +4,9 @@ The trainer knows a model, what its updates are, an optimizer, a schedule, a str
 (log lines, files, pictures, validation, checkpoints) is in the hooks.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -164,7 +165,8 @@ class Trainer:
             asked = tf.constant([float(signals.received == number) for number in STOP_SIGNALS])
             scale = tf.constant(self.loss_scale.value)
             active = tuple(self.active(self.step))
-            report, asked, state = self._update(batch, tf.constant(index), state, scale, asked, active)
+            with _without_remapper():
+                report, asked, state = self._update(batch, tf.constant(index), state, scale, asked, active)
             self.reports.append({"lr": rate} | {name: float(scalar) for name, scalar in report.items()})
             self.loss_scale.update(self.reports[-1]["finite"] > 0)
             self.step += 1
@@ -257,6 +259,21 @@ class Trainer:
             return self.strategy.experimental_local_results(self.strategy.run(all_reduce))[0]
 
         return float(add()) if self._replicas > 1 else number
+
+
+@contextlib.contextmanager
+def _without_remapper() -> Iterator[None]:
+    """TensorFlow's fusion of convolutions with activations fails on gradients of leaky ReLU, and says so.
+
+    Seen in 2.21. Graphs for inference, which it makes faster, keep it.
+    """
+    options = tf.config.optimizer
+    before = options.get_experimental_options().get("remapping", True)
+    options.set_experimental_options({"remapping": False})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({"remapping": before})
 
 
 def _keep_if_finite(variable: tf.Variable, old: tf.Tensor, finite: tf.Tensor) -> None:

@@ -6,9 +6,7 @@ Source: MATLAB `rgb2ycbcr` and `ycbcr2rgb`, with the constants of BasicSR `utils
 import numpy as np
 
 # What red, green and blue in 0..1 add to Y, Cb and Cr in 0..255.
-_TO_YCBCR = np.array(
-    [[65.481, -37.797, 112.0], [128.553, -74.203, -93.786], [24.966, 112.0, -18.214]], np.float64
-)
+_TO_YCBCR = np.array([[65.481, -37.797, 112.0], [128.553, -74.203, -93.786], [24.966, 112.0, -18.214]], np.float64)
 _TO_YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
 _TO_RGB = 255 * np.array(
     [[0.00456621, 0.00456621, 0.00456621], [0.0, -0.00153632, 0.00791071], [0.00625893, -0.00318811, 0.0]]

@@ -1,6 +1,8 @@
-"""Sizes that a network cannot take: padded, and the result cropped back."""
+"""Sizes that a network cannot take: padded, and the result cropped back; or cropped."""
 
 from keras import ops
+
+from ascendcv.utils.errors import InputError
 
 
 def to_multiple(x, multiple: int, size: str = "pad"):
@@ -9,18 +11,18 @@ def to_multiple(x, multiple: int, size: str = "pad"):
     Args:
         size: 'pad' repeats the last row and column at the bottom and right; 'crop' cuts there, as the original
             networks' callers did.
+
+    Raises `InputError` where cropping leaves nothing.
     """
     for axis in (2, 3):
         length = ops.shape(x)[axis]
         if isinstance(length, int) and length % multiple == 0:
             continue
-        if size == "pad":
-            padded = -(-length // multiple) * multiple
-            x = ops.take(x, ops.minimum(ops.arange(padded, dtype="int32"), length - 1), axis=axis)
-        else:
-            x = (
-                x[:, :, : length // multiple * multiple]
-                if axis == 2
-                else x[:, :, :, : length // multiple * multiple]
+        new_length = (-(-length // multiple) if size == "pad" else length // multiple) * multiple
+        if isinstance(length, int) and new_length == 0:
+            raise InputError(
+                f"frames with a side of {length} pixels cannot become multiples of {multiple}: use size 'pad'"
             )
+        lines = ops.minimum(ops.arange(new_length, dtype="int32"), length - 1)
+        x = ops.take(x, lines, axis=axis)
     return x

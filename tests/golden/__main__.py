@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     for file in files:
         result = run_file(file, options.impl)
         print(_row(result), flush=True)
+        print(result.trace, end="", file=sys.stderr, flush=True)
         failed += not result.passed
     print(f"{len(files) - failed} of {len(files)} cases passed")
     return 1 if failed else 0
@@ -45,7 +46,7 @@ def _row(result: Result) -> str:
     worst = result.worst
     figures = f"{worst.ratio:9.3f} of {worst.tolerance:8.2e}  {worst}" if worst else ""
     row = f"{'ok  ' if result.passed else 'FAIL'} {result.name:40} {result.kind:10} {figures}"
-    return "\n".join([row.rstrip(), *(f"     {line}" for line in result.failures()), *result.trace.splitlines()])
+    return "\n".join([row.rstrip(), *(f"     {line}" for line in result.failures())])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import EllipsisType
 
 import numpy as np
 
@@ -36,14 +38,15 @@ class Case:
         except (ValueError, KeyError, TypeError) as error:
             raise CaseError(f"{path} does not describe a golden case: {error!r}") from error
         arrays = path.with_suffix(".npz")
-        if not arrays.is_file():
-            raise CaseError(f"{arrays} is missing")
-        with np.load(arrays, allow_pickle=False) as archive:
-            self._arrays = dict(archive)
+        try:
+            with np.load(arrays, allow_pickle=False) as archive:
+                self._arrays = dict(archive)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise CaseError(f"{arrays} cannot be read: {error}") from error
         self._description = description
         self.config: dict = description.get("config") or {}
-        self.information: list[str] = description.get("information", [])
-        self.grad_params: list[str] = description.get("grad_params", [])
+        self.information: list[str] = description.get("information") or []
+        self.grad_params: list[str] = description.get("grad_params") or []
 
     def array(self, name: str) -> np.ndarray:
         """An array as it is stored."""
@@ -60,7 +63,7 @@ class Case:
             self._description["state_dict"],
             self._description["gain"],
             self._description.get("fill_overrides") or {},
-            self._description.get("keep", []),
+            self._description.get("keep") or [],
         )
 
     def complaints(self) -> list[str]:
@@ -72,7 +75,7 @@ class Case:
 
     def tolerance(self, name: str) -> float:
         """The largest absolute difference allowed in the output `name`."""
-        limit = self._description.get("tolerances", {}).get(name, self._description["tolerance"])
+        limit = (self._description.get("tolerances") or {}).get(name, self._description["tolerance"])
         if isinstance(limit, str):
             factor = re.fullmatch(r"relative\s+(\S+)", limit)
             if factor is None:
@@ -82,16 +85,16 @@ class Case:
 
     def outliers(self, name: str) -> float:
         """The fraction of the elements of `name` that may exceed the tolerance."""
-        fraction = self._description.get("outliers", 0)
+        fraction = self._description.get("outliers") or 0
         return fraction.get(name, 0) if isinstance(fraction, dict) else fraction
 
     def view(self, name: str) -> tuple:
         """The index of the part of the full tensor that is stored as `name`."""
-        text = self._description.get("views", {}).get(name, "...")
+        text = (self._description.get("views") or {}).get(name, "...")
         return tuple(_index(part.strip()) for part in text.strip("[] ").split(","))
 
 
-def _index(text: str) -> slice | int | type(Ellipsis):
+def _index(text: str) -> slice | int | EllipsisType:
     if text == "...":
         return ...
     if ":" in text:

@@ -50,7 +50,7 @@ def compare(case: Case, outputs: dict[str, object]) -> list[Difference]:
     """One difference for each output of the case that is to be matched, in the case's order.
 
     `outputs` holds full tensors in the source's layout. Where the source has a mask `NAME_valid` beside an
-    array NAME, only the places where the case's mask is not 0 count.
+    array NAME, only the places where the case's mask is not 0 count (and NaN anywhere).
     """
     return [_compare(case, name, outputs) for name in case.outputs if name not in case.information]
 
@@ -70,7 +70,7 @@ def _compare(case: Case, name: str, outputs: dict[str, object]) -> Difference:
     unequal = actual != expected  # equal infinities are at no distance
     distance[unequal] = np.abs(actual[unequal] - expected[unequal])
     if f"{name}_valid" in case.outputs:
-        distance[case.array(f"{name}_valid") == 0] = 0
+        distance[(case.array(f"{name}_valid") == 0) & ~np.isnan(distance)] = 0
     return _worst(name, distance, case.tolerance(name), case.outliers(name))
 
 

@@ -12,8 +12,9 @@ from ascendvsr.weights.names import named_layers
 def recorded(model: keras.Layer, names: Iterable[str], *inputs: np.ndarray) -> tuple[object, dict[str, list]]:
     """`model(*inputs)`, and what its sublayers of these official names returned in it, call by call.
 
-    The model should be built, as networks are from the beginning: its symbolic calls would count too. The name of a sequence of layers stands for the last of them. Raises KeyError for a name that the network
-    does not have.
+    The model should be built, as networks are from the beginning: its symbolic calls would count too. The
+    name of a sequence of layers stands for the last of them. Raises KeyError for a name that the network does
+    not have.
     """
 
     def forward(*inputs):

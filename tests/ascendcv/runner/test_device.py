@@ -96,3 +96,24 @@ except InputError as error:
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "on CPUs a worker has one device: rank_size should be 2, not 4" in found.stdout
+
+
+def test_a_cpu_gives_equal_bits_each_time():
+    """Sums of three tensors, whose order TensorFlow otherwise leaves to chance; in a process of its own, as above."""
+    program = """
+import numpy as np, tensorflow as tf
+from ascendcv.runner.device import make_strategy
+make_strategy("cpu")
+rng = np.random.default_rng(0)
+image, kernel = (tf.constant(rng.normal(size=size), tf.float32) for size in ([2, 128, 128, 64], [3, 3, 64, 64]))
+
+@tf.function
+def add():
+    parts = [tf.nn.conv2d(image, kernel * factor, 1, "SAME") for factor in (0.1, 1.0, 7.0)]
+    return tf.add_n([*parts, image * 0.3, image[:, ::-1] * 3.0])
+
+results = [add().numpy() for _ in range(30)]
+print([int((result != results[0]).sum()) for result in results])
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == str([0] * 30)

@@ -1,0 +1,68 @@
+"""How benchmarks measure: interleaved medians, peak memory, and the arithmetic peak to compare with."""
+
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+
+def median_times(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each run, after one that does not count.
+
+    They take turns, so that whatever else the machine does slows all of them alike and the ratios stay true.
+    """
+    times = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if number:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments) -> int:
+    """The most memory, in MiB, of a process of its own that calls `prepare(*arguments)()`, TensorFlow included."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_peak_of_this_process, prepare, *arguments).result()
+
+
+def _peak_of_this_process(prepare: Callable[..., Callable[[], object]], *arguments) -> int:
+    prepare(*arguments)()
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+def graph(function: Callable, *arguments, jit_compile: bool = False) -> Callable[[], object]:
+    """`function(*arguments)` as a TensorFlow graph, by choice compiled by XLA; a call returns when it is done."""
+    import tensorflow as tf
+
+    compiled = tf.function(function, jit_compile=jit_compile, autograph=False)
+    return lambda: finished(compiled(*arguments))
+
+
+def finished(tensors):
+    """Waits until the tensors are there (a GPU computes behind the program's back)."""
+    import tensorflow as tf
+
+    return tf.nest.map_structure(lambda tensor: tensor.numpy(), tensors)
+
+
+def matrix_product(size: int = 2048) -> tuple[Callable[[], object], float]:
+    """A large matrix product, and its floating-point operations: what divides them by its time is the peak."""
+    import tensorflow as tf
+
+    a, b = tf.random.normal([size, size]), tf.random.normal([size, size])
+    return graph(tf.matmul, a, b), 2.0 * size**3
+
+
+def machine() -> str:
+    """One line to print above numbers."""
+    import tensorflow as tf
+
+    gpus, processors = len(tf.config.list_physical_devices("GPU")), len(os.sched_getaffinity(0))
+    return f"TensorFlow {tf.__version__}, {processors} processors, {gpus} GPUs, load {os.getloadavg()[0]:.1f}"

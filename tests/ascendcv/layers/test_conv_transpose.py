@@ -1,0 +1,54 @@
+"""Transposed convolution: what it computes, sizes, initialisation."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ascendcv.layers.conv_transpose import Conv2DTranspose
+
+
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def by_definition(x: np.ndarray, layer: Conv2DTranspose) -> np.ndarray:
+    """Every input pixel adds its value times the kernel to the output, `stride` pixels from its neighbour's."""
+    kernel, side, stride, padding = np.asarray(layer.kernel), layer.kernel_size, layer.stride, layer.padding
+    batch, height, width, channels = x.shape
+    size = [(length - 1) * stride + side + layer.output_padding for length in (height, width)]
+    y = np.zeros((batch, *size, layer.groups, layer.filters // layer.groups))
+    for i, j, c in np.ndindex(height, width, channels):
+        group = c * layer.groups // channels
+        window = y[:, i * stride : i * stride + side, j * stride : j * stride + side, group]
+        window += x[:, i, j, c, None, None, None] * kernel[:, :, :, c]
+    y = y.reshape(batch, *size, layer.filters) + np.asarray(layer.bias)
+    return y[:, padding : size[0] - padding, padding : size[1] - padding]
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding", "output_padding", "groups"),
+    [(4, 2, 1, 0, 1), (3, 2, 1, 1, 1), (3, 1, 1, 0, 2), (5, 3, 2, 2, 2), (2, 2, 0, 1, 1), (4, 2, 1, 0, 8)],
+)
+def test_it_is_what_the_definition_says(kernel_size, stride, padding, output_padding, groups):
+    layer, x = Conv2DTranspose(8, kernel_size, stride, padding, output_padding, groups), random(2, 4, 5, 8)
+    np.testing.assert_allclose(layer(x), by_definition(x, layer), atol=1e-5)
+
+
+def test_the_default_initialisation_is_that_of_pytorch():
+    """Its fan_in counts the output channels of a transposed convolution."""
+    layer = Conv2DTranspose(32, 3, groups=2)
+    layer.build((None, None, None, 64))
+    limit = 1 / np.sqrt(16 * 9)
+    for weight in (layer.kernel, layer.bias):
+        assert 0.9 * limit < abs(np.asarray(weight)).max() <= limit
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+def test_unknown_sizes_in_a_graph(compiled):
+    layer = Conv2DTranspose(4, 3, 2, 1, 1)
+    layer.build((None, None, None, 6))
+    function = tf.function(lambda x: layer(x), jit_compile=compiled)
+    function = function.get_concrete_function(tf.TensorSpec([None, None, None, 6]))
+    for shape in ((1, 3, 5, 6), (2, 4, 2, 6)):
+        x = tf.constant(random(*shape))
+        np.testing.assert_allclose(function(x), layer(x), atol=1e-5)

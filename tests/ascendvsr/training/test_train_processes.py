@@ -1,0 +1,149 @@
+"""Training in real processes: killed, interrupted, spread over devices and workers."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ascendvsr.weights import load_checkpoint
+from tests.ascendcv.runner.test_distribution import free_ports
+from tests.support import PROJECT, command_line
+
+WHOLE = {"edvr.with_tsa": True, "solver.ema_decay": 0.9}
+
+
+def pairs(settings: dict[str, object]) -> list[str]:
+    return [str(word).replace("'", "") for pair in settings.items() for word in pair]
+
+
+def start(settings: dict[str, object]) -> subprocess.Popen:
+    command = command_line("train", *pairs(settings))
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process: subprocess.Popen) -> str:
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def state(folder: Path) -> dict[str, np.ndarray]:
+    """Weights, moving averages and optimizer of a checkpoint."""
+    with np.load(folder / "state.npz") as arrays:
+        found = {name: array for name, array in arrays.items() if name.startswith("optimizer/")}
+    for kind in ("model", "ema"):
+        weights = load_checkpoint(folder / f"{kind}.weights.h5")
+        found |= {f"{kind}/{name}": array for name, array in weights.items()}
+    return found
+
+
+def test_a_run_that_was_killed_at_any_moment_goes_on_to_the_same_bits(settings, tmp_path):
+    wanted = settings(WHOLE | {"solver.lr_schedule.total_steps": [24], "solver.checkpoint_interval": 2})
+    whole = start(wanted | {"output_dir": str(tmp_path / "whole")})
+    killed = start(wanted)
+    output = Path(wanted["output_dir"])
+    wait_for(lambda: list(output.glob("EDVR-*")), killed)
+    time.sleep(random.uniform(0.0, 1.0))
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    steps = sorted(int(folder.name.split("-")[1]) for folder in output.glob("EDVR-*"))
+    finish(whole)
+    said = finish(start(wanted | {"continue_training": True}))
+    assert f"Going on from {output / f'EDVR-{steps[-1]}'}" in said
+    expected, found = state(tmp_path / "whole/EDVR-24"), state(output / "EDVR-24")
+    assert expected.keys() == found.keys()
+    different = [name for name in expected if not np.array_equal(expected[name], found[name])]
+    assert different == [], f"killed after {steps}"
+    rows = (output / "log/log.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in rows] == list(range(1, 25))
+    assert not list(output.glob(".tmp-*"))
+
+
+@pytest.fixture(scope="module")
+def interrupted(training_set, tmp_path_factory) -> dict[int, tuple[int, str, Path]]:
+    """For SIGINT and SIGTERM: exit status, output and folder of a long run that got it; both run at once."""
+    from tests.ascendvsr.training.conftest import SETTINGS
+
+    runs = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        output = tmp_path_factory.mktemp("interrupted")
+        more = {
+            "data.data_dir": str(training_set),
+            "output_dir": str(output),
+            "solver.lr_schedule.total_steps": [100000],
+            "solver.checkpoint_interval": 0,
+        }
+        runs[number] = (start(SETTINGS | more), output)
+    results = {}
+    for number, (process, output) in runs.items():
+        wait_for(
+            lambda output=output: "Step:3" in "".join(f.read_text() for f in output.glob("log/*.log")), process
+        )
+        process.send_signal(number)
+    for number, (process, output) in runs.items():
+        said = process.communicate(timeout=120)[0]
+        results[number] = (process.returncode, said, output)
+    return results
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_signal_saves_the_step_and_exits_as_shells_expect(interrupted, number: int, status: int):
+    returncode, said, output = interrupted[number]
+    assert returncode == status, said
+    assert "Traceback" not in said
+    (checkpoint,) = output.glob("EDVR-*")
+    step = int(checkpoint.name.split("-")[1])
+    assert step >= 3
+    assert f"Stopped at step {step}" in said
+    assert json.loads((checkpoint / "meta.json").read_text())["step"] == step
+
+
+def script(name: str, *arguments: object, **environment: str) -> subprocess.Popen:
+    """Starts a script of scripts/ with this Python as `python3`."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.Popen(
+        ["bash", f"scripts/{name}", *map(str, arguments)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PATH": path} | environment,
+    )
+
+
+def test_one_device_two_devices_and_two_workers_train_alike(settings, tmp_path):
+    """By the scripts, with a global batch of 4 each."""
+    cluster = tmp_path / "2p.json"
+    cluster.write_text(json.dumps([f"localhost:{port}" for port in free_ports(2)]))
+    wanted = settings({"solver.lr_schedule.total_steps": [3], "data.use_transpose": False})
+
+    def arguments(name: str, batch: int) -> list[str]:
+        return pairs(wanted | {"output_dir": str(tmp_path / name), "data.train_batch_size": batch})
+
+    runs = [
+        script("run_1p_train.sh", 0, 1, *arguments("one", 4)),
+        script("run_1p_train.sh", 0, 2, *arguments("two", 2)),
+        script("run_8p_train.sh", *arguments("workers", 2), CLUSTER=str(cluster)),
+    ]
+    for process in runs:
+        finish(process)
+    one, two, workers = (load_checkpoint(tmp_path / name / "EDVR-3") for name in ("one", "two", "workers"))
+    for found in (two, workers):
+        for name in one:
+            np.testing.assert_allclose(found[name], one[name], rtol=0, atol=2e-6, err_msg=name)
+    assert len(list((tmp_path / "workers/log").glob("train-*.log"))) == 1

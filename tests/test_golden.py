@@ -1,0 +1,40 @@
+"""What the official implementations computed is what this project computes, on every backend of Keras."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.golden.case import case_files
+from tests.golden.run import run_file
+from tests.support import PROJECT
+
+VECTORS = PROJECT / "tests/golden/vectors"
+FAMILIES = sorted(folder.name for folder in VECTORS.iterdir())
+
+
+@pytest.mark.parametrize("path", list(case_files([VECTORS])), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_case(path: Path):
+    result = run_file(path)
+    assert result.passed, "\n".join([*result.failures(), result.trace])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends(backend: str, family: str):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    command = [sys.executable, "-m", "tests.golden", str(VECTORS / family)]
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    process = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_vectors_stay_small():
+    """A clone carries them: 24 MB at most."""
+    assert sum(file.stat().st_size for file in VECTORS.rglob("*")) < 24e6
