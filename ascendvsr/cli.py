@@ -22,6 +22,7 @@ commands:
   eval       PSNR and SSIM of a checkpoint on a data set with ground truth
   inference  restore a folder of frames, a folder of such folders, or a video
   freeze     write a frozen graph and a SavedModel, and check that they equal the network
+  doctor     tell which implementation serves each operation here, and why
 
 `ascendvsr COMMAND --help` tells the options. KEY VALUE pairs change any setting of
 ascendvsr/config/defaults.py, as in `solver.lr_schedule.base_lr 1e-4`."""
@@ -31,6 +32,7 @@ DESCRIPTIONS = {
     "eval": "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and .csv.",
     "inference": "Restore frames. Every input frame gives an output frame; no ground truth is needed.",
     "freeze": "Write a frozen graph and a SavedModel of a checkpoint, load both and compare them.",
+    "doctor": "Tell which implementation serves each operation here, and why. Compiles the kernels if need be.",
 }
 
 
@@ -78,7 +80,7 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
         allow_abbrev=False,
     )
     parser.add_argument("--config-file", "--config", metavar="YAML", help="settings; see configs/")
-    if command != "train":
+    if command not in ("train", "doctor"):
         parser.add_argument(
             "--checkpoint",
             metavar="PATH",
@@ -109,6 +111,13 @@ def _train(arguments: argparse.Namespace) -> None:
     from ascendvsr.training.run import train
 
     train(load_config(arguments.config_file, arguments.settings))
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    import_tensorflow()
+    from ascendcv.ops.doctor import report
+
+    print("\n".join(report()))
 
 
 def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
@@ -153,4 +162,5 @@ COMMANDS = {
     "eval": _with_checkpoint("ascendvsr.evaluate:evaluate"),
     "inference": _with_checkpoint("ascendvsr.restore:inference"),
     "freeze": _with_checkpoint("ascendvsr.export:freeze"),
+    "doctor": _doctor,
 }

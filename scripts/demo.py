@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 CONFIG = "configs/edvr_sample.yaml"
 DATA = Path("data/sample")
 OUTPUT = Path("outputs/sample")
-CHECKPOINT = OUTPUT / "EDVR-400"
+CHECKPOINT = OUTPUT / "EDVR-1000"
 
 
 def main() -> None:
@@ -78,8 +78,8 @@ def report(frames: Path, truth: Path, seconds: float) -> None:
     rows = [
         ("sample", f"{len(list(frames.iterdir()))} held-out frames, and training clips", DATA / "images"),
         ("ground truth", "what the restored frames are compared with", truth),
-        ("checkpoint", "a small EDVR, 400 steps", CHECKPOINT),
-        ("log", "loss, learning rate, PSNR of every 20th step", OUTPUT / "log"),
+        ("checkpoint", "a small EDVR, 1,000 steps", CHECKPOINT),
+        ("log", "loss, learning rate, PSNR of every 50th step", OUTPUT / "log"),
         ("evaluation", f"PSNR {network:.2f} dB, bicubic {bicubic:.2f} dB", OUTPUT / "result/metrics.json"),
         ("restored frames", "PNG", OUTPUT / "restored"),
         ("restored video", "H.264", OUTPUT / "restored.mp4"),

@@ -9,7 +9,7 @@ from yacs.config import CfgNode as Node
 _ = Node()
 
 # --- what to run, on what, and where results go -------------------------------------------------------------
-_.mode = ""  # train | eval | inference | freeze; `ascendvsr COMMAND` sets it
+_.mode = ""  # train | eval | inference | freeze | doctor; `ascendvsr COMMAND` sets it
 _.device = "auto"  # auto | cpu | gpu | npu
 _.device_ids = [0]  # which devices of this host
 _.rank_size = 1  # number of devices; on CPUs: logical devices or local processes
@@ -136,7 +136,7 @@ DEFAULTS = _
 OPTIONAL_TYPES = {"edvr.center_frame_idx": int, "data.noise.random_seed": int}
 
 CHOICES = {
-    "mode": ("", "train", "eval", "inference", "freeze"),
+    "mode": ("", "train", "eval", "inference", "freeze", "doctor"),
     "device": ("auto", "cpu", "gpu", "npu"),
     "model.input_format_dimension": (4, 5),
     "model.size": ("pad", "crop"),
