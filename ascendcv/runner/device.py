@@ -96,10 +96,10 @@ def _multi_worker_strategy(
 def _run_operations_in_order() -> None:
     """Makes equal runs give equal bits on a CPU, at the same number of threads.
 
-    TensorFlow adds up three tensors or more (the gradients of a weight that is used thrice) beginning with
-    one whose memory nobody else needs by then, which depends on how operations that run at the same time
-    overlap; its `enable_op_determinism` does not change that. Operations that run one after the other, each
-    with all threads, take no longer at the sizes of training.
+    TensorFlow's graph optimizer turns large sums of three tensors or more into additions in the order in which
+    these become ready, which depends on how operations that run at the same time overlap; its
+    `enable_op_determinism` does not change that (seen in 2.21). Operations that run one after the other, each with
+    all threads, took no longer at the sizes of training.
     """
     with contextlib.suppress(RuntimeError):  # TensorFlow has started already, as in a notebook
         tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -52,9 +52,7 @@ def _read_yaml(path: Path) -> dict[str, object]:
     try:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise InputError(
-            f"no configuration file {path}; the project's own are in configs/"
-        ) from None
+        raise InputError(f"no configuration file {path}; the project's own are in configs/") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the configuration file {path}: {error}") from error
     except yaml.YAMLError as error:

@@ -110,9 +110,7 @@ def test_other_files_in_the_folder_are_counted_and_left_alone(restore, frame_fol
 
 
 def test_a_missing_checkpoint_is_named(ascendvsr, frame_folder, tmp_path):
-    assert_refused(
-        ascendvsr("inference", "--input", frame_folder(), "--checkpoint", tmp_path / "no.pth"), "no.pth"
-    )
+    assert_refused(ascendvsr("inference", "--input", frame_folder(), "--checkpoint", tmp_path / "no.pth"), "no.pth")
 
 
 def test_no_checkpoint_at_all_says_which_option_is_missing(ascendvsr, frame_folder):
@@ -126,9 +124,7 @@ def test_the_weights_of_something_else_are_described(ascendvsr, frame_folder, tm
     assert_refused(result, path, "backbone.stem.weight")
 
 
-def test_a_configuration_for_another_network_says_what_the_file_is(
-    ascendvsr, frame_folder, tiny_edvr_checkpoint
-):
+def test_the_weights_of_another_edvr_are_described(ascendvsr, frame_folder, tiny_edvr_checkpoint):
     arguments = ["--input", frame_folder(), "--checkpoint", tiny_edvr_checkpoint]
     result = ascendvsr("inference", *arguments, "--config-file", "configs/edvr/edvr_m_x4_sr_reds.yaml")
     assert_refused(result, "edvr.mid_channels", "64", "8")

@@ -11,6 +11,12 @@ from ascendcv.runner.cluster import Cluster
 from ascendcv.runner.device import make_strategy, prepare_devices
 from ascendcv.utils.errors import InputError
 
+
+def output_of(program: str) -> str:
+    """Runs it in a process of its own: devices can be divided only before TensorFlow starts."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+
 no_gpu = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="this machine has a GPU")
 CLUSTER = Cluster(("localhost:1111", "localhost:2222"), 0)
 
@@ -84,7 +90,6 @@ def test_numbers_that_do_not_fit_are_refused(rank_size: int, cluster: Cluster | 
 
 
 def test_several_cpu_devices_share_the_processor_and_a_cluster_has_one_a_worker():
-    """In a process of its own: devices can be divided only before TensorFlow starts."""
     program = """
 from ascendcv.runner.cluster import Cluster
 from ascendcv.runner.device import make_strategy
@@ -94,26 +99,15 @@ try:
 except InputError as error:
     print(error)
 """
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "on CPUs a worker has one device: rank_size should be 2, not 4" in found.stdout
+    assert "on CPUs a worker has one device: rank_size should be 2, not 4" in output_of(program)
 
 
-def test_a_cpu_gives_equal_bits_each_time():
-    """Sums of three tensors, whose order TensorFlow otherwise leaves to chance; in a process of its own, as above."""
+def test_threads_are_as_asked_and_one_cpu_runs_operations_in_order():
+    """One after the other, or large sums would be added up in an order left to chance: bits would differ."""
     program = """
-import numpy as np, tensorflow as tf
+import tensorflow as tf
 from ascendcv.runner.device import make_strategy
-make_strategy("cpu")
-rng = np.random.default_rng(0)
-image, kernel = (tf.constant(rng.normal(size=size), tf.float32) for size in ([2, 128, 128, 64], [3, 3, 64, 64]))
-
-@tf.function
-def add():
-    parts = [tf.nn.conv2d(image, kernel * factor, 1, "SAME") for factor in (0.1, 1.0, 7.0)]
-    return tf.add_n([*parts, image * 0.3, image[:, ::-1] * 3.0])
-
-results = [add().numpy() for _ in range(30)]
-print([int((result != results[0]).sum()) for result in results])
+make_strategy("cpu", num_threads=3)
+print(tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads())
 """
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines()[-1] == str([0] * 30)
+    assert output_of(program) == "3 1\n"

@@ -62,7 +62,8 @@ def test_the_log_has_the_line_of_the_release(trained):
     (log,) = (trained / "log").glob("train-*.log")
     text = log.read_text()
     time = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
-    line = r"Step:1, lr:0\.00040000, loss:\d+\.\d{8}, time:\d+\.\d\dms, fps:\d+\.\d\d, loss/px:0\.\d{6}, psnr:\d+\.\d\d, eta:"
+    line = r"Step:1, lr:0\.00040000, loss:\d+\.\d{8}, time:\d+\.\d\dms, fps:\d+\.\d\d, "
+    line += r"loss/px:0\.\d{6}, psnr:\d+\.\d\d, eta:"
     assert re.search(time + line, text, re.MULTILINE)
     assert re.search(time + r"Validation at step 4: psnr:\d\d\.\d{4}, ssim:0\.\d{4}", text, re.MULTILINE)
     assert re.search(time + r"Done at step 4$", text, re.MULTILINE)
@@ -162,7 +163,7 @@ def test_what_cannot_be_trained_is_refused_without_a_checkpoint(settings, change
 
 def test_weights_of_nothing_that_fits_are_refused(settings, tmp_path):
     np.savez(tmp_path / "other.npz", **{"encoder.weight": np.zeros((3, 3), np.float32)})
-    with pytest.raises(InputError, match="nothing in init_from .* fits EDVR"):
+    with pytest.raises(InputError, match=r"nothing in init_from .* fits EDVR"):
         run(settings({"init_from": str(tmp_path / "other.npz")}))
 
 

@@ -74,6 +74,24 @@ def test_a_run_that_was_killed_at_any_moment_goes_on_to_the_same_bits(settings, 
     assert not list(output.glob(".tmp-*"))
 
 
+@pytest.mark.slow
+def test_two_runs_at_the_published_size_give_the_same_bits(settings, tmp_path):
+    """Sums of large tensors, whose order TensorFlow leaves to chance where operations run at the same time."""
+    published = {
+        "model.num_frames": 3,
+        "edvr.mid_channels": 64,
+        "edvr.num_deform_groups": 8,
+        "edvr.num_blocks_reconstruction": 10,
+        "data.train_batch_size": 8,
+        "solver.checkpoint_interval": 0,
+    }
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        finish(start(settings(WHOLE | published | {"output_dir": str(folder)})))
+    first, second = (state(folder / "EDVR-4") for folder in folders)
+    assert [name for name in first if not np.array_equal(first[name], second[name])] == []
+
+
 @pytest.fixture(scope="module")
 def interrupted(training_set, tmp_path_factory) -> dict[int, tuple[int, str, Path]]:
     """For SIGINT and SIGTERM: exit status, output and folder of a long run that got it; both run at once."""
