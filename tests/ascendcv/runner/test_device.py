@@ -108,6 +108,7 @@ def test_threads_are_as_asked_and_one_cpu_runs_operations_in_order():
 import tensorflow as tf
 from ascendcv.runner.device import make_strategy
 make_strategy("cpu", num_threads=3)
-print(tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads())
+threading = tf.config.threading
+print(threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads())
 """
     assert output_of(program) == "3 1\n"
