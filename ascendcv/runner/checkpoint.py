@@ -67,7 +67,7 @@ class CheckpointStore:
             meta = fill(folder)
             files = {file.name: _fingerprint(file) for file in sorted(folder.iterdir())}
             (folder / META).write_text(json.dumps(meta | {"step": step, "files": files}, indent=1))
-        self._prune()
+        self._prune(step)
         return self.path(step)
 
     def mark_best(self, step: int, score: float) -> None:
@@ -75,7 +75,7 @@ class CheckpointStore:
         with atomic_path(self.output_dir / _BEST) as temporary:
             note = {"checkpoint": self.path(step).name, "step": step, "score": score}
             temporary.write_text(json.dumps(note))
-        self._prune()
+        self._prune(step)
 
     def best(self) -> tuple[int, float] | None:
         """Step and score of the best checkpoint; None where none was marked."""
@@ -90,9 +90,11 @@ class CheckpointStore:
         for folder in self.output_dir.glob(f".tmp-*-{self.name}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _prune(self) -> None:
+    def _prune(self, newest: int) -> None:
+        """Removes what need not be kept once there is `newest`; later steps are damaged, and not counted."""
         best = self.best()
-        for step in self.steps()[: -self.keep or None] if self.keep else []:
+        steps = [step for step in self.steps() if step <= newest]
+        for step in steps[: -self.keep] if self.keep else []:
             if best is None or step != best[0]:
                 shutil.rmtree(self.path(step))
 

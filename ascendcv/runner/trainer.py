@@ -159,7 +159,7 @@ class Trainer:
         batch = self._distribute(batch)
         state = self._start_batch(batch)
         self.reports = []
-        for index in range(self.updates.count):
+        for index in range(min(self.updates.count, self.total_steps - self.step)):
             rate = self.schedule(self.step)
             self.optimizer.rates["learning_rate"].assign(rate)
             asked = tf.constant([float(signals.received == number) for number in STOP_SIGNALS])
@@ -209,8 +209,12 @@ class Trainer:
             for average, variable in zip(self.ema_model.variables, self.model.variables, strict=True):
                 decay = self.ema_decay if variable.trainable else 0.0
                 update(average.value, _average, args=(variable.value, decay, finite), group=False)
-        first = lambda values: self.strategy.experimental_local_results(values)[0]  # noqa: E731
-        return {name: first(scalar) for name, scalar in report.items()}, first(asked), state
+        report, asked = tf.nest.map_structure(self._first_local, (report, asked))
+        return report, asked, state
+
+    def _first_local(self, values: Any) -> tf.Tensor:
+        """What the first replica of this process has."""
+        return self.strategy.experimental_local_results(values)[0]
 
     def _gradients(
         self,
@@ -256,7 +260,7 @@ class Trainer:
                 context = tf.distribute.get_replica_context()
                 return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(number, tf.float64))
 
-            return self.strategy.experimental_local_results(self.strategy.run(all_reduce))[0]
+            return self._first_local(self.strategy.run(all_reduce))
 
         return float(add()) if self._replicas > 1 else number
 

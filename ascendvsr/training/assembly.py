@@ -86,7 +86,7 @@ def make_trainer(cfg: CfgNode, inputs: Inputs, chief: bool) -> Trainer:
         cfg.model.name,
         model.count_params(),
         strategy.num_replicas_in_sync,
-        _device_name(strategy),
+        _device_kind(),
         batch_size,
         trainer.step,
         trainer.total_steps,
@@ -101,7 +101,7 @@ def _precision(cfg: CfgNode, loss_scale: LossScale) -> Iterator[None]:
         yield
         return
     dtype = cfg.solver.mix_precision_dtype
-    if not (tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("NPU")):
+    if _device_kind() == "CPU":
         speed = {"bfloat16": "about twice as fast as", "float16": "about six times slower than"}
         logger.warning("Training in %s: on CPUs it is %s float32", dtype, speed[dtype])
     if dtype == "float16" and loss_scale.value == 1.0:

@@ -36,7 +36,7 @@ class Inputs:
 
     clips: list[Clip]
     eval_clips: list[Clip]
-    initial_weights: dict[str, np.ndarray] | None
+    initial_weights: dict[str, np.ndarray] | None  # of init_from, where the run does not go on from a checkpoint
     cluster: Cluster | None
     store: CheckpointStore
 
@@ -93,7 +93,8 @@ def read_inputs(cfg: CfgNode) -> Inputs:
             f"{cfg.output_dir} holds checkpoints up to step {store.steps()[-1]}: say continue_training True to "
             "go on from there, or choose another output_dir"
         )
-    initial_weights = load_checkpoint(cfg.init_from) if cfg.init_from else None
+    begins = not store.steps()
+    initial_weights = load_checkpoint(cfg.init_from) if cfg.init_from and begins else None
     clips = read_set(cfg.data.data_dir, cfg.data.train_set, cfg.model.scale)
     training_samples(
         clips,

@@ -12,8 +12,8 @@ logger = logging.getLogger(__name__)
 class NonFiniteWatch(Hook):
     """Counts updates that were skipped since loss or gradient was not finite; `limit` in a row end training.
 
-    Gradients that overflow while a dynamic loss scale comes down to its level are not counted. Raises
-    `RuntimeError`, on every worker after the same update.
+    Gradients that overflow while a dynamic loss scale comes down to its level are not counted. The number so far
+    goes to `trainer.scalars['skipped']`. Raises `RuntimeError`, on every worker after the same update.
     """
 
     def __init__(self, limit: int):
@@ -28,6 +28,7 @@ class NonFiniteWatch(Hook):
                 self.in_a_row = 0
             elif not (math.isfinite(report["loss"]) and trainer.loss_scale.can_shrink):
                 self._count(step, report)
+                trainer.scalars["skipped"] = self.total
 
     def state(self) -> dict[str, Any]:
         return {"total": self.total, "in_a_row": self.in_a_row}

@@ -95,6 +95,17 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     assert store.steps() == [3, 4]
 
 
+def test_a_run_that_went_back_over_a_damaged_one_keeps_its_own(tmp_path):
+    store = CheckpointStore(tmp_path, "EDVR", keep=1)
+    write(store, 10)
+    write(CheckpointStore(tmp_path, "EDVR"), 20)
+    (tmp_path / "EDVR-20/model.weights.h5").write_bytes(b"")
+    write(store, 15)
+    assert store.newest().name == "EDVR-15"
+    write(store, 20)
+    assert store.steps() == [20]
+
+
 def test_all_are_kept_by_default(store):
     for step in range(1, 6):
         write(store, step)

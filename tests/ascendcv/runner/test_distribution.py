@@ -1,6 +1,7 @@
 """Spreading a batch over devices and processes changes nothing but the speed."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -60,6 +61,19 @@ def test_two_worker_processes_with_half_the_batch_equal_one(one_device, tmp_path
     found = dict(np.load(tmp_path / "weights.npz"))
     assert found["replicas"] == 2
     assert_same_run(found, one_device)
+
+
+def test_a_signal_to_one_worker_stops_all_after_the_same_step(tmp_path):
+    cluster = tmp_path / "2p.json"
+    cluster.write_text(json.dumps([f"localhost:{port}" for port in free_ports(2)]))
+    workers = [start(tmp_path / "weights.npz", 2, cluster, index, 1_000_000) for index in range(2)]
+    for worker in workers:
+        while worker.stdout.readline() not in ("training\n", ""):
+            pass
+    workers[1].send_signal(signal.SIGTERM)
+    endings = [worker.communicate(timeout=120)[0].splitlines()[-1] for worker in workers]
+    assert endings[0].startswith(f"stopped by {signal.SIGTERM.value} at step ")
+    assert endings[0] == endings[1]
 
 
 def test_the_reductions_and_the_clipping_make_a_difference(one_device):

@@ -107,6 +107,12 @@ def test_a_batch_may_give_several_updates_that_hand_on_a_state():
     np.testing.assert_array_equal(trainer.optimizer.counts.numpy(), [6] * 4)
 
 
+def test_the_last_batch_makes_no_more_updates_than_are_left():
+    recorder = Recorder()
+    make_trainer(updates=Recurrent(), hooks=[recorder], total_steps=4).fit()
+    assert recorder.calls == ["start", 3, 4, "end"]
+
+
 @pytest.mark.parametrize(("interval", "steps"), [(3, [3, 6, 9, 12]), (5, [6, 12]), (1, [3, 6, 9, 12]), (0, [])])
 def test_an_interval_is_due_with_the_batch_that_completes_it(interval: int, steps: list[int]):
     due = []

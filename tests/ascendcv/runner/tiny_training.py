@@ -1,8 +1,8 @@
 """A training run small enough for tests; as a script, the same run spread over devices or worker processes.
 
-    python tiny_training.py OUT.npz RANK_SIZE [CLUSTER.json WORKER_INDEX]
+    python tiny_training.py OUT.npz RANK_SIZE [CLUSTER.json WORKER_INDEX [STEPS]]
 
-writes the weights after five updates, the gradient clipped, as `<reduction>/<i>` for each loss reduction.
+writes the weights after the last update, the gradient clipped, as `<reduction>/<i>` for each loss reduction.
 """
 
 import sys
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from ascendcv.runner.cluster import read_cluster
 from ascendcv.runner.device import make_strategy
+from ascendcv.runner.hooks.hook import Hook
 from ascendcv.runner.optimizers import ADAM, Optimizer
 from ascendcv.runner.trainer import Trainer
 
@@ -75,7 +76,15 @@ def weights(model: keras.Model) -> list[np.ndarray]:
     return [v.numpy() for v in model.trainable_variables]
 
 
-def main(out: str, rank_size: str, cluster_file: str = "", worker_index: str = "0") -> None:
+class Announce(Hook):
+    """Says when training has begun."""
+
+    def after_batch(self, trainer):
+        if trainer.step == 1:
+            print("training", flush=True)
+
+
+def main(out: str, rank_size: str, cluster_file: str = "", worker_index: str = "0", steps: str = "5") -> None:
     cluster = read_cluster(cluster_file, int(worker_index))
     strategy = make_strategy("cpu", [0], int(rank_size), cluster)
     worker, workers = (cluster.index, len(cluster.workers)) if cluster else (0, 1)
@@ -87,8 +96,13 @@ def main(out: str, rank_size: str, cluster_file: str = "", worker_index: str = "
                 batches=lambda first: batches(first, worker, workers),
                 strategy=strategy,
                 clip_norm=1.0,
+                total_steps=int(steps),
+                hooks=[Announce()],
             )
-        trainer.fit()
+        stopped_by = trainer.fit()
+        if stopped_by:
+            print(f"stopped by {stopped_by} at step {trainer.step}", flush=True)
+            return
         found |= {f"{reduction}/{index}": array for index, array in enumerate(weights(trainer.model))}
         found |= {f"{reduction}/{name}": value for name, value in trainer.reports[-1].items()}
     if worker == 0:

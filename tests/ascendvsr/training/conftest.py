@@ -32,16 +32,21 @@ SETTINGS = {
 @pytest.fixture(scope="session")
 def training_set(tmp_path_factory: pytest.TempPathFactory, photograph: np.ndarray) -> Path:
     """Two clips of five frames, 20x24, as the set train.json, and one of three frames as val.json."""
-    folder = tmp_path_factory.mktemp("reds")
+    return write_set(tmp_path_factory.mktemp("reds"), photograph, 20, 24)
+
+
+def write_set(folder: Path, photograph: np.ndarray, height: int, width: int) -> Path:
+    """Writes such a set with frames of any size."""
     (folder / "sets").mkdir()
     for set_name, names, count in (("train", ("001", "002"), 5), ("val", ("000",), 3)):
         for name in names:
             for index in range(count):
                 top, left = 60 * int(name) + 2 * index, 150 + 3 * index
-                truth = photograph[top : top + 80, left : left + 96]
+                truth = photograph[top : top + 4 * height, left : left + 4 * width]
                 write_image(folder / f"images/{name}/truth/{index:08d}.png", truth)
                 write_image(folder / f"images/{name}/blur4/{index:08d}.png", imresize(truth, 0.25))
-        videos = [{"name": n, "gt_shape": [80, 96], "x4_shape": [20, 24], "nframes": count} for n in names]
+        shapes = {"gt_shape": [4 * height, 4 * width], "x4_shape": [height, width]}
+        videos = [{"name": name, **shapes, "nframes": count} for name in names]
         description = {"prefix": False, "gt_folder": "truth", "x4_folder": "blur4", "videos": videos}
         (folder / f"sets/{set_name}.json").write_text(json.dumps(description))
     return folder

@@ -13,6 +13,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.training.run import train
 from ascendvsr.weights import load_checkpoint
+from tests.ascendvsr.training.conftest import SETTINGS
 
 
 def run(settings: dict[str, object]) -> Path:
@@ -30,8 +31,6 @@ def changed_names(before: Path, after: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def trained(training_set, tmp_path_factory) -> Path:
     """The output of a run with everything that can be switched on."""
-    from tests.ascendvsr.training.conftest import SETTINGS
-
     more = {
         "data.data_dir": str(training_set),
         "output_dir": str(tmp_path_factory.mktemp("trained")),

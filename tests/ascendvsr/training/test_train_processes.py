@@ -14,6 +14,7 @@ import pytest
 
 from ascendvsr.weights import load_checkpoint
 from tests.ascendcv.runner.test_distribution import free_ports
+from tests.ascendvsr.training.conftest import write_set
 from tests.support import PROJECT, command_line
 
 WHOLE = {"edvr.with_tsa": True, "solver.ema_decay": 0.9}
@@ -75,14 +76,15 @@ def test_a_run_that_was_killed_at_any_moment_goes_on_to_the_same_bits(settings, 
 
 
 @pytest.mark.slow
-def test_two_runs_at_the_published_size_give_the_same_bits(settings, tmp_path):
+def test_two_runs_at_the_published_size_give_the_same_bits(settings, tmp_path, photograph):
     """Sums of large tensors, whose order TensorFlow leaves to chance where operations run at the same time."""
     published = {
         "model.num_frames": 3,
         "edvr.mid_channels": 64,
         "edvr.num_deform_groups": 8,
         "edvr.num_blocks_reconstruction": 10,
-        "data.train_batch_size": 8,
+        "data.train_in_size": [64, 64],
+        "data.data_dir": str(write_set(tmp_path, photograph, 64, 64)),
         "solver.checkpoint_interval": 0,
     }
     folders = [tmp_path / "first", tmp_path / "second"]
@@ -92,22 +94,12 @@ def test_two_runs_at_the_published_size_give_the_same_bits(settings, tmp_path):
     assert [name for name in first if not np.array_equal(first[name], second[name])] == []
 
 
-@pytest.fixture(scope="module")
-def interrupted(training_set, tmp_path_factory) -> dict[int, tuple[int, str, Path]]:
-    """For SIGINT and SIGTERM: exit status, output and folder of a long run that got it; both run at once."""
-    from tests.ascendvsr.training.conftest import SETTINGS
-
-    runs = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        output = tmp_path_factory.mktemp("interrupted")
-        more = {
-            "data.data_dir": str(training_set),
-            "output_dir": str(output),
-            "solver.lr_schedule.total_steps": [100000],
-            "solver.checkpoint_interval": 0,
-        }
-        runs[number] = (start(SETTINGS | more), output)
-    results = {}
+def test_a_stop_signal_saves_the_step_and_exits_as_shells_expect(settings, tmp_path):
+    endless = {"solver.lr_schedule.total_steps": [100000], "solver.checkpoint_interval": 0}
+    runs = {
+        number: (start(settings(endless | {"output_dir": str(tmp_path / number.name)})), tmp_path / number.name)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     for number, (process, output) in runs.items():
         wait_for(
             lambda output=output: "Step:3" in "".join(f.read_text() for f in output.glob("log/*.log")), process
@@ -115,20 +107,13 @@ def interrupted(training_set, tmp_path_factory) -> dict[int, tuple[int, str, Pat
         process.send_signal(number)
     for number, (process, output) in runs.items():
         said = process.communicate(timeout=120)[0]
-        results[number] = (process.returncode, said, output)
-    return results
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stop_signal_saves_the_step_and_exits_as_shells_expect(interrupted, number: int, status: int):
-    returncode, said, output = interrupted[number]
-    assert returncode == status, said
-    assert "Traceback" not in said
-    (checkpoint,) = output.glob("EDVR-*")
-    step = int(checkpoint.name.split("-")[1])
-    assert step >= 3
-    assert f"Stopped at step {step}" in said
-    assert json.loads((checkpoint / "meta.json").read_text())["step"] == step
+        assert process.returncode == 128 + number, said
+        assert "Traceback" not in said
+        (checkpoint,) = output.glob("EDVR-*")
+        step = int(checkpoint.name.split("-")[1])
+        assert step >= 3
+        assert f"Stopped at step {step}" in said
+        assert json.loads((checkpoint / "meta.json").read_text())["step"] == step
 
 
 def script(name: str, *arguments: object, **environment: str) -> subprocess.Popen:
