@@ -94,7 +94,7 @@ _.solver.optimizer.beta_2 = 0.999
 _.solver.optimizer.epsilon = 1e-8
 _.solver.optimizer.momentum = 0.9
 _.solver.lr_schedule = Node()
-_.solver.lr_schedule.type = "CosineRestart"  # CosineRestart | Cosine | CosineAnnealingRestart
+_.solver.lr_schedule.type = "CosineRestart"  # or Cosine, CosineAnnealingRestart, MultiStepRestart
 _.solver.lr_schedule.base_lr = 4e-4
 _.solver.lr_schedule.total_steps = [150000, 150000, 150000, 150000]
 _.solver.lr_schedule.restart_weights = [1.0, 0.5, 0.5, 0.5]
@@ -146,7 +146,7 @@ CHOICES = {
     "data.read_mode": ("tf", "python"),
     "data.noise.noise_type": ("clean", "gaussian", "gaussian process", "speckle", "salt-pepper"),
     "solver.optimizer.type": ("Adam", "momentum"),
-    "solver.lr_schedule.type": ("CosineRestart", "Cosine", "CosineAnnealingRestart"),
+    "solver.lr_schedule.type": ("CosineRestart", "Cosine", "CosineAnnealingRestart", "MultiStepRestart"),
     "solver.mix_precision_dtype": ("bfloat16", "float16"),
     "eval.window_ends": ("replicate", "reflection", "reflection_circle", "circle"),
 }

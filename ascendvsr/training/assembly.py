@@ -185,6 +185,6 @@ def _scores(cfg: CfgNode, inputs: Inputs, model: keras.Model) -> dict[str, float
     return {name: total[name] for name in ("psnr", "ssim")}
 
 
-def _device_name(strategy: tf.distribute.Strategy) -> str:
+def _device_kind() -> str:
     kinds = {device.device_type for device in tf.config.get_visible_devices()} - {"CPU"}
     return kinds.pop() if kinds else "CPU"
