@@ -15,12 +15,13 @@ from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.frame_sink import Write, in_background, open_sink
 from ascendcv.dataloader.frame_source import ImageSource, prefetch
 from ascendcv.dataloader.image import read_image, to_rgb
-from ascendcv.dataloader.reds import Clip, read_set
+from ascendcv.dataloader.reds import Clip
 from ascendcv.metrics.psnr import psnr
 from ascendcv.metrics.ssim import ssim
 from ascendcv.utils.color import luma
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
+from ascendvsr.datasets import evaluation_clips
 from ascendvsr.restore import (
     clip_folder,
     quantize,
@@ -43,7 +44,7 @@ def evaluate(cfg: CfgNode, network: Callable[[], object]) -> dict:
     `eval.save_images` the restored frames are written where `ascendvsr.restore.inference` puts them.
     Returns what metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
     """
-    clips = read_set(cfg.data.data_dir, cfg.data.eval_set, cfg.model.scale)
+    clips = evaluation_clips(cfg)
     require_ground_truth(clips)
     restoring = restore_settings(cfg)
     model = network()

@@ -15,9 +15,9 @@ import numpy as np
 from yacs.config import CfgNode
 
 from ascendcv.dataloader.image import read_image
-from ascendcv.dataloader.reds import read_set
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_folder, atomic_path
+from ascendvsr.datasets import evaluation_clips
 from ascendvsr.restore import quantize, to_unit_rgb
 
 # Largest difference that is accepted: in float outputs, relative to the largest value (at least 1); in levels.
@@ -180,7 +180,7 @@ def pictures(cfg: CfgNode) -> tuple[list[np.ndarray], str]:
     The first clip of the evaluation set; without one, noise with the spectrum of photographs, 1/f.
     """
     try:
-        clip = read_set(cfg.data.data_dir, cfg.data.eval_set, cfg.model.scale)[0]
+        clip = evaluation_clips(cfg)[0]
         frames = [to_unit_rgb(read_image(path)) for path in clip.lq[: cfg.model.num_frames]]
         return frames, f"clip {clip.name} of {cfg.data.data_dir}"
     except InputError:

@@ -21,9 +21,10 @@ from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.frame_sink import Write, open_sink
 from ascendcv.dataloader.frame_source import ImageSource, VideoSource, open_source, prefetch
 from ascendcv.dataloader.image import IMAGE_SUFFIXES, to_rgb
-from ascendcv.dataloader.reds import Clip, read_set
+from ascendcv.dataloader.reds import Clip
 from ascendcv.dataloader.windows import window_indices
 from ascendcv.utils.errors import InputError
+from ascendvsr.datasets import evaluation_clips
 from ascendvsr.tiles import Forward, restore_in_tiles
 
 Source = str | os.PathLike | np.ndarray | Iterable[tuple[str, np.ndarray]]
@@ -246,7 +247,7 @@ def _jobs(cfg: CfgNode) -> list[tuple[ImageSource | VideoSource, Path]]:
     """What to restore, opened and checked, and where it goes."""
     results = Path(cfg.inference.output or Path(cfg.output_dir, cfg.inference_result_dir))
     if not cfg.inference.input:
-        clips = read_set(cfg.data.data_dir, cfg.data.eval_set, cfg.model.scale)
+        clips = evaluation_clips(cfg)
         return [(ImageSource(clip.lq, clip.name), results / clip_folder(clip)) for clip in clips]
     path = Path(cfg.inference.input)
     folders = _clip_folders(path)

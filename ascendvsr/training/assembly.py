@@ -12,7 +12,6 @@ import keras
 import tensorflow as tf
 from yacs.config import CfgNode
 
-from ascendcv.dataloader.train import training_dataset
 from ascendcv.runner.device import make_strategy
 from ascendcv.runner.hooks.averages import Averages
 from ascendcv.runner.hooks.csv_file import CsvFile
@@ -34,6 +33,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.evaluate import evaluate_model
 from ascendvsr.models.builder import build_model
 from ascendvsr.restore import restore_settings
+from ascendvsr.training.data import training_batches
 from ascendvsr.training.groups import make_groups
 from ascendvsr.training.offsets import offset_magnitudes
 from ascendvsr.training.run import FAMILIES, Inputs, train_only
@@ -65,7 +65,7 @@ def make_trainer(cfg: CfgNode, inputs: Inputs, chief: bool) -> Trainer:
         optimizer,
         make_schedule(cfg.solver.lr_schedule),
         total_steps(cfg.solver.lr_schedule),
-        functools.partial(_batches, cfg, inputs, batch_size),
+        functools.partial(training_batches, cfg, inputs.clips, (inputs.worker, inputs.workers), batch_size),
         strategy=strategy,
         active=groups.active,
         ema_model=ema_model,
@@ -124,30 +124,6 @@ def _initialise(cfg: CfgNode, inputs: Inputs, model: keras.Model, ema_model: ker
     if ema_model is not None:
         for average, variable in zip(ema_model.variables, model.variables, strict=True):
             average.assign(variable)
-
-
-def _batches(cfg: CfgNode, inputs: Inputs, batch_size: int, first: int) -> tf.data.Dataset:
-    """The batches of this process, from global batch `first` on."""
-    data = cfg.data
-    return training_dataset(
-        inputs.clips,
-        num_frames=cfg.model.num_frames,
-        center_frame_idx=cfg.edvr.center_frame_idx,
-        crop_size=tuple(data.train_in_size),
-        scale=cfg.model.scale,
-        batch_size=batch_size,
-        shard=(inputs.worker, inputs.workers),
-        seed=cfg.random_seed,
-        start_step=first,
-        interval=data.train_interval,
-        flip=data.use_flip,
-        transpose=data.use_transpose,
-        random_reverse=data.random_reverse,
-        noise=None if data.noise.noise_type == "clean" else data.noise,
-        num_threads=data.num_threads,
-        queue_size=data.train_data_queue_size,
-        read_mode=data.read_mode,
-    )
 
 
 def _hooks(cfg: CfgNode, inputs: Inputs, family: ModuleType, batch_size: int, chief: bool) -> list[Hook]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from yacs.config import CfgNode
 
-from ascendcv.dataloader.reds import Clip, read_set
+from ascendcv.dataloader.reds import Clip
 from ascendcv.dataloader.samples import training_samples
 from ascendcv.runner.checkpoint import CheckpointStore
 from ascendcv.runner.cluster import Cluster, read_cluster
@@ -19,6 +19,7 @@ from ascendcv.runner.schedules import make_schedule
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import save_config
+from ascendvsr.datasets import evaluation_clips, training_clips
 from ascendvsr.evaluate import require_ground_truth
 from ascendvsr.restore import restore_settings
 from ascendvsr.training.groups import check_groups
@@ -95,7 +96,7 @@ def read_inputs(cfg: CfgNode) -> Inputs:
         )
     begins = not store.steps()
     initial_weights = load_checkpoint(cfg.init_from) if cfg.init_from and begins else None
-    clips = read_set(cfg.data.data_dir, cfg.data.train_set, cfg.model.scale)
+    clips = training_clips(cfg)
     training_samples(
         clips,
         num_frames=cfg.model.num_frames,
@@ -104,7 +105,7 @@ def read_inputs(cfg: CfgNode) -> Inputs:
     )
     eval_clips = []
     if solver.validation_interval:
-        eval_clips = read_set(cfg.data.data_dir, cfg.data.eval_set, cfg.model.scale)
+        eval_clips = evaluation_clips(cfg)
         require_ground_truth(eval_clips)
         restore_settings(cfg)
     return Inputs(clips, eval_clips, initial_weights, cluster, store)

@@ -10,7 +10,12 @@ from collections.abc import Callable
 from tests.golden.adapters import common, edvr, kernels, ops
 from tests.golden.case import Case
 
-ADAPTERS = {"common": common.ADAPTERS, "edvr": edvr.ADAPTERS, "ops": ops.ADAPTERS, **kernels.ADAPTERS}
+# A family's adapters may stand in several files.
+_MODULES = (common, edvr, kernels, ops)
+ADAPTERS: dict[str, dict[str, Callable[[Case], dict]]] = {}
+for _module in _MODULES:
+    for _family, _subjects in _module.ADAPTERS.items():
+        ADAPTERS.setdefault(_family, {}).update(_subjects)
 
 
 def find(case: Case) -> Callable[[Case], dict] | None:

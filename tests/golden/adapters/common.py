@@ -191,13 +191,15 @@ def multistep_restart(case: Case) -> dict:
 
 
 ADAPTERS = {
-    "cosine_restart": cosine_annealing_restart,
-    "crop_augment": crop_augment,
-    "imresize": imresize,
-    "multistep_restart": multistep_restart,
-    "psnr_ssim": psnr_ssim,
-    "restoration_losses": losses,
-    "tensor2img": tensor2img,
-    "window_indices": window_indices,
-    "ycbcr": ycbcr,
+    "common": {
+        "cosine_restart": cosine_annealing_restart,
+        "crop_augment": crop_augment,
+        "imresize": imresize,
+        "multistep_restart": multistep_restart,
+        "psnr_ssim": psnr_ssim,
+        "restoration_losses": losses,
+        "tensor2img": tensor2img,
+        "window_indices": window_indices,
+        "ycbcr": ycbcr,
+    }
 }

@@ -132,11 +132,13 @@ def release_schedule(case: Case) -> dict:
 
 
 ADAPTERS = {
-    "EDVR": edvr,
-    "EDVR_train_step": train_step,
-    "cosine_restart": cosine_annealing_restart,
-    "edvr_loss": loss,
-    "edvr_metric": metric,
-    "tf_release_schedule": release_schedule,
-    "window_indices": window_indices,
+    "edvr": {
+        "EDVR": edvr,
+        "EDVR_train_step": train_step,
+        "cosine_restart": cosine_annealing_restart,
+        "edvr_loss": loss,
+        "edvr_metric": metric,
+        "tf_release_schedule": release_schedule,
+        "window_indices": window_indices,
+    }
 }

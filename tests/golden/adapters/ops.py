@@ -169,10 +169,12 @@ def _to_source(tensor) -> np.ndarray:
 
 
 ADAPTERS = {
-    "DCNv2Pack": dcn_pack,
-    "deform_conv2d": deform_conv2d,
-    "flow_warp": flow_warp,
-    "pixel_shuffle": pixel_shuffle,
-    "resize_flow": resize_flow,
-    "resize_pool": resize_pool,
+    "ops": {
+        "DCNv2Pack": dcn_pack,
+        "deform_conv2d": deform_conv2d,
+        "flow_warp": flow_warp,
+        "pixel_shuffle": pixel_shuffle,
+        "resize_flow": resize_flow,
+        "resize_pool": resize_pool,
+    }
 }
