@@ -2,7 +2,8 @@
 
 Nothing is compiled when the package is installed or imported: the first use of a kernel compiles all of them with
 g++ or clang++ (or what CXX names) for this processor, this TensorFlow and this source, which takes some seconds,
-and keeps the library in the user's cache folder. Processes that start together build once.
+and keeps the library in the user's cache folder. Processes that start together build once. Where TensorFlow drives
+NVIDIA GPUs and nvcc is on PATH, the same operations get kernels for these GPUs too.
 
     python -m ascendcv.ops.fused        builds ahead, says where, and checks the kernels
 """
@@ -14,19 +15,22 @@ import hashlib
 import importlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
 SOURCES = Path(__file__).parent / "csrc"
+
+CUDA_FLAGS = ["-std=c++17", "-O3", "-Xcompiler", "-fPIC"]
 
 # Of the floating-point shortcuts only those that keep NaN, infinity and the order of sums.
 FLAGS = [
@@ -57,7 +61,7 @@ def load(operation: str) -> Callable:
 
 @functools.cache
 def why_not() -> str | None:
-    """None where the kernels serve TensorFlow's devices; else why they do not. Builds them when nobody has yet.
+    """None where the kernels serve TensorFlow's device; else why they do not. Builds them when nobody has yet.
 
     A build that fails is told once, in a warning with the compiler's last lines.
     """
@@ -68,8 +72,8 @@ def why_not() -> str | None:
     except BuildError as error:
         warnings.warn(f"{error}\nThe composed operations serve instead, more slowly.", stacklevel=2)
         return str(error).splitlines()[0]
-    if tf.config.list_physical_devices("GPU"):
-        return "there is a GPU, and the compiled kernels serve processors"
+    if tf.config.list_physical_devices("GPU") and not _gpu_targets():
+        return "there is a GPU, and nvcc, which compiles the kernels for it, is not on PATH"
     return None
 
 
@@ -100,8 +104,8 @@ def library() -> Path:
 
 def _key() -> str:
     """Names what the library depends on: the processor, the compiler's flags, TensorFlow and the source."""
-    parts = [platform.machine(), _processor(), *_tensorflow_flags(), *FLAGS, *_extra_flags()]
-    for source in sorted([*SOURCES.glob("*.cc"), *SOURCES.glob("*.h")]):
+    parts = [platform.machine(), _processor(), *_tensorflow_flags(), *FLAGS, *_extra_flags(), *_gpu_targets()]
+    for source in sorted(SOURCES.iterdir()):
         parts += [source.name, source.read_text()]
     return _DIGEST("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -138,31 +142,49 @@ def _compiler() -> str:
     )
 
 
-def _build(path: Path) -> None:
+def _gpu_targets() -> list[str]:
+    """nvcc's names of the GPUs here, as sm_90; none without nvcc or a TensorFlow that drives GPUs."""
+    import tensorflow as tf
+
+    if not tf.test.is_built_with_cuda() or shutil.which("nvcc") is None:
+        return []
+    details = (tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU"))
+    return sorted({"sm_{}{}".format(*found["compute_capability"]) for found in details})
+
+
+def _build(path: Path, gpu_targets: Sequence[str] | None = None) -> None:
+    """Compiles and links the library; `gpu_targets` None: `_gpu_targets()`, empty: for processors only."""
+    gpu_targets = _gpu_targets() if gpu_targets is None else gpu_targets
     compiler = _compiler()
     # One translation unit: TensorFlow's headers take longer than the kernels.
     unit = "".join(f'#include "{source}"\n' for source in sorted(SOURCES.glob("*.cc")))
-    with atomic_path(path) as temporary:
-        command = [
-            compiler,
-            *FLAGS,
-            "-x",
-            "c++",
-            "-",
-            "-x",
-            "none",
-            *_tensorflow_flags(),
-            *_extra_flags(),
-            "-o",
-            temporary,
-        ]
-        run = subprocess.run(command, input=unit, capture_output=True, text=True)
-        if run.returncode:
-            last = "\n".join(run.stderr.strip().splitlines()[-12:])
-            raise BuildError(f"{compiler} could not build the compiled kernels (status {run.returncode})\n{last}")
+    with atomic_path(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        objects = []
+        for source in sorted(SOURCES.glob("*.cu")) if gpu_targets else ():
+            objects.append(f"{folder}/{source.stem}.o")
+            targets = [f"-gencode=arch={target.replace('sm', 'compute')},code={target}" for target in gpu_targets]
+            _run([shutil.which("nvcc"), *CUDA_FLAGS, *targets, "-c", str(source), "-o", objects[-1]])
+        cuda = [*objects, "-DASCENDCV_CUDA", *_cuda_runtime()] if objects else []
+        command = [compiler, *FLAGS, "-x", "c++", "-", "-x", "none", *cuda, *_tensorflow_flags(), *_extra_flags()]
+        _run([*command, "-o", str(temporary)], unit)
         with open(temporary, "rb+") as file:
             digest = _DIGEST(file.read()).digest()
             file.write(digest)
+
+
+def _cuda_runtime() -> list[str]:
+    """The linker's flags for CUDA's static runtime, which nvcc knows."""
+    dry = subprocess.run(["nvcc", "--dryrun", "-E", os.devnull], capture_output=True, text=True).stderr
+    line = next((line for line in dry.splitlines() if line.startswith("#$ LIBRARIES=")), "")
+    return [*re.findall(r'-L[^"\s]+', line), "-lcudart_static", "-lrt"]
+
+
+def _run(command: Sequence[str], source: str | None = None) -> None:
+    """Runs a compiler. Raises `BuildError` with its last lines."""
+    run = subprocess.run(command, input=source, capture_output=True, text=True)
+    if run.returncode:
+        last = "\n".join(run.stderr.strip().splitlines()[-12:])
+        raise BuildError(f"{command[0]} could not build the compiled kernels (status {run.returncode})\n{last}")
 
 
 def _whole(path: Path) -> bool:

@@ -4,7 +4,8 @@
 'fused'  the compiled kernel of `ascendcv.ops.fused`, with gradients
 'npu'    an accelerator vendor's own operation, found by an entry point in the group `ascendcv.ops` (its name is the
          operation's, its object a function with the arguments of the composed one) or by import
-'auto'   the fastest that is usable here and now
+'auto'   the fastest that is usable here and now: the vendor's on an NPU, the compiled kernel on processors,
+         composed on GPUs and elsewhere
 """
 
 import contextlib
@@ -75,9 +76,9 @@ def available(operation: str, dtype: str = "float32") -> dict[str, str | None]:
 
 def chosen(operation: str, dtype: str = "float32") -> str:
     """The implementation that 'auto' takes here and now."""
-    if _on_npu() and _why_not_vendor(operation) is None:
+    if _on("NPU") and _why_not_vendor(operation) is None:
         return "npu"
-    return "fused" if _why_not_fused(dtype) is None else "tf"
+    return "fused" if not _on("GPU") and _why_not_fused(dtype) is None else "tf"
 
 
 def explain(operation: str) -> str:
@@ -135,8 +136,8 @@ def _why_not_vendor(operation: str) -> str | None:
     return reason
 
 
-def _on_npu() -> bool:
+def _on(device_type: str) -> bool:
+    """Whether TensorFlow is the backend and sees such a device."""
     if keras.backend.backend() != "tensorflow":
         return False
-    tensorflow = importlib.import_module("tensorflow")
-    return bool(tensorflow.config.list_physical_devices("NPU"))
+    return bool(importlib.import_module("tensorflow").config.list_physical_devices(device_type))

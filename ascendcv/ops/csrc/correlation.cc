@@ -1,234 +1,28 @@
-// Cost volumes on channels-last float32, with gradients:
-//   volume[n, y, x, i * patch + j] = scale * sum_c first[n, y, x, c] * second[n, y + (i - r) * d, x + (j - r) * d, c]
-// with r = (patch - 1) / 2, d = dilation, and zeros outside.
-//
-// A vector holds neighbouring columns: rows are transposed to [channels, columns], so that a displacement to the side is
-// another address, and a few rows of `first` meet one row of `second` in registers.
-#include "common.h"
+// Cost volumes as TensorFlow ops.
+#include "correlation.h"
+
 #include "tensorflow_op.h"
+
+#ifdef ASCENDCV_CUDA
+extern "C" int ascendcv_correlation(void* stream, const int* sizes, float scale, const float* first, const float* second,
+                                    float* volume);
+extern "C" int ascendcv_correlation_grad(void* stream, const int* sizes, float scale, const float* first,
+                                         const float* second, const float* grad, float* grad_first, float* grad_second);
+#endif
 
 namespace ascendcv {
 namespace correlation {
 
-constexpr int64_t kStripColumns = 4 * kLanes;  // of the output, for which rows are transposed together
-constexpr int64_t kBandRows = 24;
-constexpr int kRows = 3;                          // of `first` in registers, with
-constexpr int kShifts = kLanes == 16 ? 9 : 3;     // horizontal displacements: as many sums as registers hold
-
-struct Shape {
-  int64_t batch, height, width, channels;
-  int64_t patch, dilation;
-  float scale;
-
-  int64_t radius() const { return (patch - 1) / 2; }
-  int64_t displacements() const { return patch * patch; }
-  int64_t pixel(int64_t n, int64_t y, int64_t x) const { return (n * height + y) * width + x; }
-};
-
-#ifdef __AVX__
-// 8 x 8: to[column, row] = from[row, column].
-inline void transpose_block(const float* from, int64_t from_stride, float* to, int64_t to_stride) {
-  __m256 v[8], pairs[8];
-  for (int i = 0; i < 8; ++i) {  // rows i and i + 4 share a register, so that no later step crosses its halves
-    const float* row = from + i % 4 * from_stride + i / 4 * 4;
-    v[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)), _mm_loadu_ps(row + 4 * from_stride), 1);
-  }
-  for (int i = 0; i < 8; i += 2) {
-    pairs[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
-    pairs[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4)
-    for (int k = 0; k < 2; ++k) {
-      _mm256_storeu_ps(to + (i + 2 * k) * to_stride, _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0x44));
-      _mm256_storeu_ps(to + (i + 2 * k + 1) * to_stride, _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0xee));
-    }
-}
-constexpr int64_t kBlock = 8;
-#else
-inline void transpose_block(const float* from, int64_t, float* to, int64_t) { *to = *from; }
-constexpr int64_t kBlock = 1;
-#endif
-
-// to[column, row] = from[row, column].
-void transpose(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to, int64_t to_stride) {
-  const int64_t block_rows = rows / kBlock * kBlock, block_columns = columns / kBlock * kBlock;
-  for (int64_t r = 0; r < block_rows; r += kBlock)
-    for (int64_t c = 0; c < block_columns; c += kBlock)
-      transpose_block(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = r < block_rows ? block_columns : 0; c < columns; ++c)
-      to[c * to_stride + r] = from[r * from_stride + c];
-}
-
-// Row y of an image as [channels, columns], columns `left` to `left + columns`, zeros outside the image.
-void transpose_row(const Shape& s, const float* image, int64_t n, int64_t y, int64_t left, int64_t columns, float* to,
-                   int64_t stride) {
-  const int64_t from = std::max<int64_t>(left, 0), end = std::min(left + columns, s.width);
-  if (y < 0 || y >= s.height || from >= end) {
-    std::fill_n(to, s.channels * stride, 0.0f);
-    return;
-  }
-  if (end - from < columns)
-    for (int64_t c = 0; c < s.channels; ++c) {
-      std::fill(to + c * stride, to + c * stride + from - left, 0.0f);
-      std::fill(to + c * stride + end - left, to + c * stride + columns, 0.0f);
-    }
-  transpose(image + s.pixel(n, y, from) * s.channels, s.channels, end - from, s.channels, to + from - left, stride);
-}
-
-// sums[Rows, Shifts, kLanes]: kLanes columns of Rows rows of `first` with `Shifts` displacements of one row of `second`.
-template <int Rows, int Shifts>
-[[gnu::noinline]] void correlate(const float* first, int64_t row_size, int64_t first_stride, const float* second,
-                                 int64_t second_stride, int64_t dilation, int64_t channels, float scale,
-                                 float* sums) {
-  Vector<kLanes> sum[Rows][Shifts] = {};
-  for (int64_t c = 0; c < channels; ++c, first += first_stride, second += second_stride) {
-    Vector<kLanes> row[Rows];
-    for (int i = 0; i < Rows; ++i) row[i] = load<kLanes>(first + i * row_size);
-    for (int j = 0; j < Shifts; ++j) {
-      const Vector<kLanes> shifted = load<kLanes>(second + j * dilation);
-      for (int i = 0; i < Rows; ++i) sum[i][j] += row[i] * shifted;
-    }
-  }
-  for (int i = 0; i < Rows; ++i)
-    for (int j = 0; j < Shifts; ++j) store<kLanes>(sums + (i * Shifts + j) * kLanes, scale * sum[i][j]);
-}
-
-using Correlate = decltype(&correlate<1, 1>);
-
-template <int Rows, int Shifts = kShifts>
-Correlate correlate_for(int shifts) {
-  if constexpr (Shifts > 1)
-    return shifts == Shifts ? correlate<Rows, Shifts> : correlate_for<Rows, Shifts - 1>(shifts);
-  else
-    return correlate<Rows, 1>;
-}
-
-Correlate correlate_for(int rows, int shifts) {
-  return rows == 3 ? correlate_for<3>(shifts) : rows == 2 ? correlate_for<2>(shifts) : correlate_for<1>(shifts);
-}
-
-// A row of transposed values that does not fall on the same cache sets as the next one.
-int64_t row_stride(int64_t columns) { return round_up(columns, 32) + 16; }
-
-// One strip of columns of the rows `rows[0]`, `rows[0] + dilation`, ... (`count` of them).
-class Strip {
- public:
-  explicit Strip(const Shape& s)
-      : s_(s), reach_(s.radius() * s.dilation), halo_((s.patch - 1) * s.dilation), first_stride_(row_stride(kStripColumns)),
-        second_stride_(row_stride(kStripColumns + halo_)), first_(kRows * s.channels * first_stride_),
-        second_((kBandRows + s.patch - 1) * s.channels * second_stride_), sums_(kRows * kShifts * kLanes) {}
-
-  void compute(const float* first, const float* second, int64_t n, int64_t top, int64_t count, int64_t left,
-               float* volume) {
-    for (int64_t k = 0; k < count + s_.patch - 1; ++k)
-      transpose_row(s_, second, n, top + (k - s_.radius()) * s_.dilation, left - reach_, kStripColumns + halo_,
-                    second_ + k * s_.channels * second_stride_, second_stride_);
-    for (int64_t row = 0; row < count; row += kRows) {
-      const int64_t rows = std::min<int64_t>(kRows, count - row);
-      for (int64_t i = 0; i < rows; ++i)
-        transpose_row(s_, first, n, top + (row + i) * s_.dilation, left, kStripColumns,
-                      first_ + i * s_.channels * first_stride_, first_stride_);
-      for (int64_t column = 0; column < std::min(kStripColumns, s_.width - left); column += kLanes)
-        for (int64_t k = 0; k < rows + s_.patch - 1; ++k) {
-          // Row i of `first` meets row k of `second` at the vertical displacement k - i.
-          const int64_t from = std::max<int64_t>(0, k - s_.patch + 1), to = std::min(rows, k + 1);
-          for (int64_t shift = 0; shift < s_.patch; shift += kShifts)
-            block(n, top, left + column, column, row, from, to, row + k, k, shift, volume);
-        }
-    }
-  }
-
- private:
-  void block(int64_t n, int64_t top, int64_t x, int64_t column, int64_t row, int64_t from, int64_t to,
-             int64_t second_row, int64_t k, int64_t shift, float* volume) {
-    const int shifts = std::min<int64_t>(kShifts, s_.patch - shift);
-    correlate_for(to - from, shifts)(
-        first_ + from * s_.channels * first_stride_ + column, s_.channels * first_stride_, first_stride_,
-        second_ + second_row * s_.channels * second_stride_ + column + shift * s_.dilation, second_stride_, s_.dilation,
-        s_.channels, s_.scale, sums_);
-    for (int64_t i = from; i < to; ++i)
-      transpose(sums_ + (i - from) * shifts * kLanes, kLanes, shifts, std::min<int64_t>(kLanes, s_.width - x),
-                volume + s_.pixel(n, top + (row + i) * s_.dilation, x) * s_.displacements() + (k - i) * s_.patch + shift,
-                s_.displacements());
-  }
-
-  const Shape s_;
-  const int64_t reach_, halo_, first_stride_, second_stride_;
-  const Buffer first_;
-  const LargeBuffer second_;
-  const Buffer sums_;
-};
-
-void forward(const Shape& s, const float* first, const float* second, float* volume, const Parallel& parallel) {
-  // Rows that differ by multiples of the dilation meet the same rows: a band is kBandRows of them.
-  const int64_t strips = divide_up(s.width, kStripColumns), span = kBandRows * s.dilation;
-  const int64_t bands = divide_up(s.height, span) * s.dilation;
-  const int64_t cost = kBandRows * kStripColumns * s.displacements() * s.channels / 16;
-  parallel(s.batch * bands * strips, cost, [&](int64_t begin, int64_t end) {
-    Strip strip(s);
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t n = i / (bands * strips), band = i / strips % bands;
-      const int64_t top = band / s.dilation * span + band % s.dilation;
-      if (top >= s.height) continue;
-      strip.compute(first, second, n, top, std::min(kBandRows, divide_up(s.height - top, s.dilation)),
-                    i % strips * kStripColumns, volume);
-    }
-  });
-}
-
-// Adds up one pixel's gradient for channels [c, c + N * kVectors): sign +1 for `first`, -1 for `second`. A pixel of
-// `second` gathers what the pixels of `first` around it did with it.
-template <int N, int Vectors, int Sign>
-void gather_gradient(const Shape& s, const float* grad, const float* other, int64_t n, int64_t y, int64_t x, int64_t c,
-                     float* result) {
-  Vector<N> sum[Vectors] = {};
-  for (int64_t i = 0; i < s.patch; ++i) {
-    const int64_t row = y + Sign * (i - s.radius()) * s.dilation;
-    if (row < 0 || row >= s.height) continue;
-    for (int64_t j = 0; j < s.patch; ++j) {
-      const int64_t column = x + Sign * (j - s.radius()) * s.dilation;
-      if (column < 0 || column >= s.width) continue;
-      const int64_t at = s.pixel(n, row, column);
-      const float weight = grad[(Sign > 0 ? s.pixel(n, y, x) : at) * s.displacements() + i * s.patch + j];
-      for (int v = 0; v < Vectors; ++v) sum[v] += weight * load<N>(other + at * s.channels + c + v * N);
-    }
-  }
-  for (int v = 0; v < Vectors; ++v)
-    store<N>(result + s.pixel(n, y, x) * s.channels + c + v * N, s.scale * sum[v]);
-}
-
-template <int Sign>
-void gradient(const Shape& s, const float* grad, const float* other, float* result, const Parallel& parallel) {
-  constexpr int64_t kWide = 4 * kLanes;
-  parallel(s.batch * s.height, s.width * s.displacements() * s.channels / 8, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      for (int64_t x = 0; x < s.width; ++x) {
-        const int64_t n = row / s.height, y = row % s.height;
-        int64_t c = 0;
-        for (; c + kWide <= s.channels; c += kWide) gather_gradient<kLanes, 4, Sign>(s, grad, other, n, y, x, c, result);
-        for (; c + kLanes <= s.channels; c += kLanes)
-          gather_gradient<kLanes, 1, Sign>(s, grad, other, n, y, x, c, result);
-        for (; c + 4 <= s.channels; c += 4) gather_gradient<4, 1, Sign>(s, grad, other, n, y, x, c, result);
-        for (; c < s.channels; ++c) gather_gradient<1, 1, Sign>(s, grad, other, n, y, x, c, result);
-      }
-  });
-}
-
-// ---- TensorFlow ----
-
-using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
+
+#define ASCENDCV_CORRELATION_ATTRIBUTES Attr("patch: int >= 1").Attr("dilation: int >= 1").Attr("scale: float")
 
 REGISTER_OP("Ascendcv>Correlation")
     .Input("first: float")
     .Input("second: float")
     .Output("volume: float")
-    .Attr("patch: int >= 1")
-    .Attr("dilation: int >= 1")
-    .Attr("scale: float")
-    .SetShapeFn([](InferenceContext* c) {
+    .ASCENDCV_CORRELATION_ATTRIBUTES.SetShapeFn([](InferenceContext* c) {
       ShapeHandle image;
       TF_RETURN_IF_ERROR(c->Merge(c->input(0), c->input(1), &image));
       TF_RETURN_IF_ERROR(c->WithRank(image, 4, &image));
@@ -245,70 +39,73 @@ REGISTER_OP("Ascendcv>CorrelationGrad")
     .Input("grad_volume: float")
     .Output("grad_first: float")
     .Output("grad_second: float")
-    .Attr("patch: int >= 1")
-    .Attr("dilation: int >= 1")
-    .Attr("scale: float")
-    .SetShapeFn([](InferenceContext* c) {
-      for (int i = 0; i < 2; ++i) c->set_output(i, c->input(i));
-      return absl::OkStatus();
-    });
+    .ASCENDCV_CORRELATION_ATTRIBUTES.SetShapeFn(gradient_shapes);
 
-class CorrelationOp : public tensorflow::OpKernel {
- public:
-  explicit CorrelationOp(OpKernelConstruction* context) : OpKernel(context) {
-    OP_REQUIRES_OK(context, context->GetAttr("patch", &patch_));
-    OP_REQUIRES_OK(context, context->GetAttr("dilation", &dilation_));
-    OP_REQUIRES_OK(context, context->GetAttr("scale", &scale_));
+struct Correlation {
+  int64_t patch, dilation;
+  float scale;
+
+  template <typename Context>
+  absl::Status read(Context* context) {
+    TF_RETURN_IF_ERROR(context->GetAttr("patch", &patch));
+    TF_RETURN_IF_ERROR(context->GetAttr("dilation", &dilation));
+    return context->GetAttr("scale", &scale);
   }
 
- protected:
   absl::Status shape(OpKernelContext* context, Shape* s) const {
     const Tensor& first = context->input(0);
     if (first.dims() != 4 || first.shape() != context->input(1).shape())
       return absl::InvalidArgumentError(
           absl::StrCat("correlation: the images should have one shape [N, H, W, C]; received ",
                        first.shape().DebugString(), " and ", context->input(1).shape().DebugString()));
-    *s = {first.dim_size(0), first.dim_size(1), first.dim_size(2), first.dim_size(3), patch_, dilation_, scale_};
+    *s = {first.dim_size(0), first.dim_size(1), first.dim_size(2), first.dim_size(3), patch, dilation, scale};
     return absl::OkStatus();
   }
 
-  int64_t patch_, dilation_;
-  float scale_;
-};
-
-class CorrelationForwardOp : public CorrelationOp {
- public:
-  using CorrelationOp::CorrelationOp;
-
-  void Compute(OpKernelContext* context) override {
+  template <Device device>
+  absl::Status forward(OpKernelContext* context) const {
     Shape s;
-    OP_REQUIRES_OK(context, shape(context, &s));
+    TF_RETURN_IF_ERROR(shape(context, &s));
     Tensor* volume;
-    OP_REQUIRES_OK(context, context->allocate_output(0, {s.batch, s.height, s.width, s.displacements()}, &volume));
-    forward(s, data(context->input(0)), data(context->input(1)), data(*volume), parallel(context));
+    TF_RETURN_IF_ERROR(context->allocate_output(0, {s.batch, s.height, s.width, s.displacements()}, &volume));
+    const float *first = data(context->input(0)), *second = data(context->input(1));
+    if constexpr (device == Device::kCpu)
+      correlation::forward(s, first, second, data(*volume), parallel(context));
+#ifdef ASCENDCV_CUDA
+    else
+      return launched(ascendcv_correlation(stream(context), sizes(s).data(), scale, first, second, data(*volume)));
+#endif
+    return absl::OkStatus();
   }
-};
 
-class CorrelationBackwardOp : public CorrelationOp {
- public:
-  using CorrelationOp::CorrelationOp;
-
-  void Compute(OpKernelContext* context) override {
+  template <Device device>
+  absl::Status backward(OpKernelContext* context) const {
     Shape s;
-    OP_REQUIRES_OK(context, shape(context, &s));
-    const Tensor &first = context->input(0), &second = context->input(1), &grad = context->input(2);
-    OP_REQUIRES(context, grad.shape() == tensorflow::TensorShape({s.batch, s.height, s.width, s.displacements()}),
-                absl::InvalidArgumentError("correlation: grad_volume should have the volume's shape"));
-    Tensor *grad_first, *grad_second;
-    OP_REQUIRES_OK(context, context->allocate_output(0, first.shape(), &grad_first));
-    OP_REQUIRES_OK(context, context->allocate_output(1, first.shape(), &grad_second));
-    gradient<1>(s, data(grad), data(second), data(*grad_first), parallel(context));
-    gradient<-1>(s, data(grad), data(first), data(*grad_second), parallel(context));
+    TF_RETURN_IF_ERROR(shape(context, &s));
+    if (context->input(2).shape() != tensorflow::TensorShape({s.batch, s.height, s.width, s.displacements()}))
+      return absl::InvalidArgumentError("correlation: grad_volume should have the volume's shape");
+    Tensor* grads[2];
+    TF_RETURN_IF_ERROR(allocate_gradients(context, grads));
+    const float *first = data(context->input(0)), *second = data(context->input(1)), *grad = data(context->input(2));
+    if constexpr (device == Device::kCpu) {
+      gradient<1>(s, grad, second, data(*grads[0]), parallel(context));
+      gradient<-1>(s, grad, first, data(*grads[1]), parallel(context));
+    }
+#ifdef ASCENDCV_CUDA
+    else
+      return launched(ascendcv_correlation_grad(stream(context), sizes(s).data(), scale, first, second, grad,
+                                                data(*grads[0]), data(*grads[1])));
+#endif
+    return absl::OkStatus();
+  }
+
+  // As correlation.cu has them.
+  static std::array<int, 6> sizes(const Shape& s) {
+    return integers<6>({s.batch, s.height, s.width, s.channels, s.patch, s.dilation});
   }
 };
 
-REGISTER_KERNEL_BUILDER(Name("Ascendcv>Correlation").Device(tensorflow::DEVICE_CPU), CorrelationForwardOp);
-REGISTER_KERNEL_BUILDER(Name("Ascendcv>CorrelationGrad").Device(tensorflow::DEVICE_CPU), CorrelationBackwardOp);
+ASCENDCV_REGISTER("Ascendcv>Correlation", Correlation);
 
 }  // namespace correlation
 }  // namespace ascendcv

@@ -31,6 +31,7 @@ struct Shape {
 
 __device__ float value_of(const Shape& s, const Sample& sample, const float* image, int channel) {
   float value = 0;
+  if (s.height * s.width == 0) return value;  // an empty image has no pixel to read
   for (int i = 0; i < 4; ++i) value += sample.weight(i) * image[sample.at(i) * s.channels + channel];
   return value;
 }
@@ -94,7 +95,7 @@ __global__ void sample_gradients(Shape s, const float* x, const float* offset, c
     const Sample sample = s.sample(offset, pixel, deformable, tap);
     const float factor = mask ? mask[e] : 1;
     float products[4] = {};
-    for (int c = deformable * channels + lane; c < (deformable + 1) * channels; c += 32) {
+    for (int c = deformable * channels + lane; s.height * s.width && c < (deformable + 1) * channels; c += 32) {
       const int group = c / s.group_channels();
       const float* row = kernel + static_cast<int64_t>(tap * s.group_channels() + c % s.group_channels()) * s.out_channels;
       float gradient = 0;

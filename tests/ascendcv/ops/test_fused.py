@@ -114,17 +114,23 @@ def test_building_ahead_says_where_and_checks():
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on PATH")
-@pytest.mark.parametrize("operation", ["deform_conv", "deform_attn", "correlation"])
-def test_the_cuda_kernels_compile(operation: str, tmp_path: Path):
+def test_with_nvcc_the_operations_have_kernels_for_gpus_too(monkeypatch, tmp_path: Path):
     """For the GPUs from A100 to H100; whether they compute the same takes such a GPU."""
-    library = tmp_path / f"{operation}.so"
-    targets = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in (80, 86, 89, 90)]
-    command = ["nvcc", "-std=c++17", "-O3", "-shared", "-Xcompiler", "-fPIC", *targets, "-o", library]
-    run = subprocess.run([*command, fused.SOURCES / f"{operation}.cu"], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    launcher = "ascendcv_deform_conv2d" if operation == "deform_conv" else f"ascendcv_{operation}"
-    for name in (launcher, f"{launcher}_grad"):
-        assert f"{name}\0".encode() in library.read_bytes()
+    monkeypatch.setenv("ASCENDCV_CXXFLAGS", "-O0")  # to be quick
+    library = tmp_path / "fused.so"
+    fused._build(library, ["sm_80", "sm_86", "sm_89", "sm_90"])
+    code = f"""
+import tensorflow as tf
+from tensorflow.python.framework import kernels
+tf.load_op_library({str(library)!r})
+for name in ("DeformConv2D", "DeformAttn", "Correlation"):
+    for operation in (name, name + "Grad"):
+        found = kernels.get_registered_kernels_for_op("Ascendcv>" + operation).kernel
+        print(operation, *sorted(kernel.device_type for kernel in found))
+"""
+    out, err = start(code).communicate()
+    names = ("DeformConv2D", "DeformAttn", "Correlation")
+    assert out.split("\n")[:-1] == [f"{name}{suffix} CPU GPU" for name in names for suffix in ("", "Grad")], err
 
 
 @pytest.mark.slow
