@@ -55,6 +55,16 @@ inline void store(float* p, Vector<N> v) {
   std::memcpy(p, &v, sizeof v);
 }
 
+// Else the compiler loads a value again for each multiplication that takes it, and loads that cross cache lines are slow.
+template <int N>
+inline void keep_in_register(Vector<N>& v) {
+#ifdef __AVX512F__
+  asm("" : "+v"(v));
+#elif defined(__AVX__)
+  asm("" : "+x"(v));
+#endif
+}
+
 // Float I of the four at p, in all of N lanes. On x86 four of these share one load, and loads are what a bilinear
 // sample waits for.
 template <int N, int I>

@@ -13,7 +13,7 @@ namespace ascendcv {
 namespace correlation {
 
 constexpr int64_t kStripColumns = 4 * kLanes;  // of the output, for which rows are transposed together
-constexpr int64_t kBandRows = 24;
+constexpr int64_t kBandRows = 8;
 constexpr int kRows = 3;                          // of `first` in registers, with
 constexpr int kShifts = kLanes == 16 ? 9 : 3;     // horizontal displacements: as many sums as registers hold
 
@@ -88,7 +88,8 @@ template <int Rows, int Shifts>
     Vector<kLanes> row[Rows];
     for (int i = 0; i < Rows; ++i) row[i] = load<kLanes>(first + i * row_size);
     for (int j = 0; j < Shifts; ++j) {
-      const Vector<kLanes> shifted = load<kLanes>(second + j * dilation);
+      Vector<kLanes> shifted = load<kLanes>(second + j * dilation);
+      keep_in_register<kLanes>(shifted);
       for (int i = 0; i < Rows; ++i) sum[i][j] += row[i] * shifted;
     }
   }
@@ -119,7 +120,8 @@ class Strip {
   explicit Strip(const Shape& s)
       : s_(s), reach_(s.radius() * s.dilation), halo_((s.patch - 1) * s.dilation), first_stride_(row_stride(kStripColumns)),
         second_stride_(row_stride(kStripColumns + halo_)), first_(kRows * s.channels * first_stride_),
-        second_((kBandRows + s.patch - 1) * s.channels * second_stride_), sums_(kRows * kShifts * kLanes) {}
+        second_((kBandRows + s.patch - 1) * s.channels * second_stride_), sums_(kRows * kShifts * kLanes),
+        tile_(kRows * kLanes * s.displacements()) {}
 
   void compute(const float* first, const float* second, int64_t n, int64_t top, int64_t count, int64_t left,
                float* volume) {
@@ -131,28 +133,31 @@ class Strip {
       for (int64_t i = 0; i < rows; ++i)
         transpose_row(s_, first, n, top + (row + i) * s_.dilation, left, kStripColumns,
                       first_ + i * s_.channels * first_stride_, first_stride_);
-      for (int64_t column = 0; column < std::min(kStripColumns, s_.width - left); column += kLanes)
+      for (int64_t column = 0; column < std::min(kStripColumns, s_.width - left); column += kLanes) {
         for (int64_t k = 0; k < rows + s_.patch - 1; ++k) {
           // Row i of `first` meets row k of `second` at the vertical displacement k - i.
           const int64_t from = std::max<int64_t>(0, k - s_.patch + 1), to = std::min(rows, k + 1);
-          for (int64_t shift = 0; shift < s_.patch; shift += kShifts)
-            block(n, top, left + column, column, row, from, to, row + k, k, shift, volume);
+          for (int64_t shift = 0; shift < s_.patch; shift += kShifts) block(column, from, to, row + k, k, shift);
         }
+        const int64_t x = left + column, pixels = std::min<int64_t>(kLanes, s_.width - x);
+        for (int64_t i = 0; i < rows; ++i)
+          std::copy_n(tile_ + i * kLanes * s_.displacements(), pixels * s_.displacements(),
+                      volume + s_.pixel(n, top + (row + i) * s_.dilation, x) * s_.displacements());
+      }
     }
   }
 
  private:
-  void block(int64_t n, int64_t top, int64_t x, int64_t column, int64_t row, int64_t from, int64_t to,
-             int64_t second_row, int64_t k, int64_t shift, float* volume) {
+  // The displacements k - i down and `shift` to `shift` + kShifts aside, for the rows [from, to) of `first`.
+  void block(int64_t column, int64_t from, int64_t to, int64_t second_row, int64_t k, int64_t shift) {
     const int shifts = std::min<int64_t>(kShifts, s_.patch - shift);
     correlate_for(to - from, shifts)(
         first_ + from * s_.channels * first_stride_ + column, s_.channels * first_stride_, first_stride_,
         second_ + second_row * s_.channels * second_stride_ + column + shift * s_.dilation, second_stride_, s_.dilation,
         s_.channels, s_.scale, sums_);
     for (int64_t i = from; i < to; ++i)
-      transpose(sums_ + (i - from) * shifts * kLanes, kLanes, shifts, std::min<int64_t>(kLanes, s_.width - x),
-                volume + s_.pixel(n, top + (row + i) * s_.dilation, x) * s_.displacements() + (k - i) * s_.patch + shift,
-                s_.displacements());
+      transpose(sums_ + (i - from) * shifts * kLanes, kLanes, shifts, kLanes,
+                tile_ + i * kLanes * s_.displacements() + (k - i) * s_.patch + shift, s_.displacements());
   }
 
   const Shape s_;
@@ -160,6 +165,7 @@ class Strip {
   const Buffer first_;
   const LargeBuffer second_;
   const Buffer sums_;
+  const Buffer tile_;  // of the volume: [rows, columns, displacements]
 };
 
 void forward(const Shape& s, const float* first, const float* second, float* volume, const Parallel& parallel) {
