@@ -5,8 +5,10 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+
+import numpy as np
 
 
 def median_times(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -26,15 +28,32 @@ def median_times(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[
 
 def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments) -> int:
     """The most memory, in MiB, of a process of its own that calls `prepare(*arguments)()`, TensorFlow included."""
+    return _in_own_process(prepare, *arguments)[1]
+
+
+def added_memory(prepare: Callable[..., Callable[[], object]], *arguments) -> int:
+    """The same less what the process had before the call: arguments and TensorFlow, but no trace of a graph."""
+    before, peak = _in_own_process(prepare, *arguments)
+    return peak - before
+
+
+def _in_own_process(prepare: Callable[..., Callable[[], object]], *arguments) -> tuple[int, int]:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_peak_of_this_process, prepare, *arguments).result()
+        return pool.submit(_memory_of_this_process, prepare, *arguments).result()
 
 
-def _peak_of_this_process(prepare: Callable[..., Callable[[], object]], *arguments) -> int:
-    prepare(*arguments)()
+def _memory_of_this_process(prepare: Callable[..., Callable[[], object]], *arguments) -> tuple[int, int]:
+    """MiB before the call, and at most during it."""
+    run = prepare(*arguments)
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = _memory("VmRSS")
+    run()
     # Not ru_maxrss, which a process inherits from the one that started it.
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+    return before, _memory("VmHWM")
+
+
+def _memory(name: str) -> int:
+    return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0]) // 1024
 
 
 def graph(function: Callable, *arguments, jit_compile: bool = False) -> Callable[[], object]:
@@ -58,6 +77,13 @@ def matrix_product(size: int = 2048) -> tuple[Callable[[], object], float]:
 
     a, b = tf.random.normal([size, size]), tf.random.normal([size, size])
     return graph(tf.matmul, a, b), 2.0 * size**3
+
+
+def memory_copy(size: int = 256 << 20) -> tuple[Callable[[], object], int]:
+    """Copying memory that no cache holds by two threads, and the bytes: read, and as many written."""
+    parts = [np.zeros(size // 8, np.uint32) for _ in range(4)]
+    pool = ThreadPoolExecutor(2)
+    return lambda: list(pool.map(np.copyto, parts[:2], parts[2:])), size
 
 
 def machine() -> str:
