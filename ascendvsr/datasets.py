@@ -1,15 +1,93 @@
-"""The clips that a configuration names. No TensorFlow here: headers are checked before it starts."""
+"""The clips and training windows that a configuration names. No TensorFlow here: checks come before it."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
 from yacs.config import CfgNode
 
-from ascendcv.dataloader.reds import Clip, read_set
+from ascendcv.dataloader import samples
+from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.layouts import read_layout, read_meta_info
+from ascendcv.dataloader.reds import read_set
+from ascendcv.utils.errors import InputError
 
 
 def training_clips(cfg: CfgNode) -> list[Clip]:
-    """The clips of `data.train_set`. Raises `InputError` for a set that cannot be read."""
-    return read_set(cfg.data.data_dir, cfg.data.train_set, cfg.model.scale)
+    """The clips of `data.train_set`, the first `data.n_frames_per_video` frames of each.
+
+    Raises `InputError` for a set that cannot be read.
+    """
+    count = cfg.data.n_frames_per_video or None
+    clips = _read(cfg, cfg.data.train_set, cfg.data.train_list, training=True)
+    return [dataclasses.replace(clip, lq=clip.lq[:count], gt=clip.gt[:count]) for clip in clips]
 
 
 def evaluation_clips(cfg: CfgNode) -> list[Clip]:
     """The clips of `data.eval_set`. Raises `InputError` for a set that cannot be read."""
-    return read_set(cfg.data.data_dir, cfg.data.eval_set, cfg.model.scale)
+    return _read(cfg, cfg.data.eval_set, cfg.data.eval_list, training=False)
+
+
+def training_windows(cfg: CfgNode, clips: Sequence[Clip]) -> list[samples.Sample]:
+    """The windows that `clips` are trained on; one pass over them is an epoch.
+
+    Raises `InputError` for settings that make no sense and for clips too short, too small or without ground truth.
+    """
+    data = cfg.data
+    if len(data.train_in_size) != 2:
+        raise InputError(f"data.train_in_size should be [height, width], not {data.train_in_size}")
+    if data.sigma and not (len(data.sigma) == 2 and 0 <= data.sigma[0] <= data.sigma[1]):
+        raise InputError(f"data.sigma should be [low, high] in 8-bit levels, or [] for none, not {data.sigma}")
+    for key in ("clip_length", "n_frames_per_video", "repeat"):
+        if data[key] < 0:
+            raise InputError(f"data.{key} should be 0 or more, not {data[key]}")
+    if data.crops_per_example < 1:
+        raise InputError(f"data.crops_per_example should be 1 or more, not {data.crops_per_example}")
+    return samples.training_samples(clips, **window_settings(cfg))
+
+
+def window_settings(cfg: CfgNode) -> dict[str, object]:
+    """What says which windows there are: the arguments of `training_samples`."""
+    data = cfg.data
+    return {
+        "num_frames": data.clip_length or cfg.model.num_frames,
+        "crop_size": tuple(data.train_in_size),
+        "interval": data.train_interval,
+        "margin": data.train_margin,
+        "stride": data.train_stride,
+    }
+
+
+def steps_per_epoch(cfg: CfgNode, clips: Sequence[Clip], batch_size: int) -> int:
+    """Complete global batches of `batch_size` samples in an epoch, `data.repeat` passes over all windows."""
+    return samples.steps_per_epoch(
+        len(training_windows(cfg, clips)),
+        batch_size=batch_size,
+        crops_per_example=cfg.data.crops_per_example,
+        repeat=cfg.data.repeat,
+    )
+
+
+def _read(cfg: CfgNode, part: str, clip_list: str, *, training: bool) -> list[Clip]:
+    data = cfg.data
+    if data.layout == "reds":
+        for key, used in (
+            ("train_list", data.train_list),
+            ("eval_list", data.eval_list),
+            ("hold_out", data.hold_out),
+        ):
+            if used:
+                raise InputError(f"data.{key} is not for data.layout reds, whose set files name the clips")
+        return read_set(data.data_dir, part, cfg.model.scale)
+    return read_layout(
+        data.layout,
+        Path(data.data_dir),
+        part,
+        scale=cfg.model.scale,
+        lq_folder=data.lq_folder,
+        gt_folder=data.gt_folder,
+        gamma=data.gamma,
+        listed=read_meta_info(Path(clip_list)) if clip_list else (),
+        hold_out=[str(name) for name in data.hold_out],
+        training=training,
+    )

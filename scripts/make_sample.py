@@ -1,9 +1,17 @@
-"""Makes a small data set in REDS layout out of real photographs: python scripts/make_sample.py [data/sample]
+"""Makes small data sets out of real photographs: python scripts/make_sample.py [data/sample]
 
 A camera pans, zooms, turns and shakes over photographs that come with scikit-image, some with an object of
 another photograph moving in front. Frames are rendered at twice their size and reduced, so that the ground
-truth is sharp and free of aliasing; the input is its MATLAB-bicubic reduction by 4, as in REDS. Clip 000 is
-held out: its photographs occur in no other clip.
+truth is sharp and free of aliasing. Clip 000 is held out: its photographs occur in no other clip.
+
+    images/NAME/{truth,blur4}, sets/{train,val}.json
+        super-resolution, data.layout reds: 320x256, and their MATLAB-bicubic reduction by 4, as in REDS
+    {train,val}/{blur,gt}/NAME
+        deblurring, data.layout pairs, data.train_set train, data.eval_set val: a blurred frame is the mean of
+        what the camera sees while it is exposed, its ground truth the middle of that time, as in GoPro;
+        224x176 pixels, the held-out clip 128x96
+    {train,val}/gt/NAME
+        clean clips for denoising, data.layout davis, data.train_set train/gt, data.eval_set val/gt
 """
 
 import argparse
@@ -11,6 +19,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,14 +28,17 @@ from PIL import Image, ImageDraw
 
 from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.image import write_image
+from ascendcv.dataloader.layouts import read_layout
 from ascendcv.dataloader.reds import read_set, write_sets
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_folder
 
-WIDTH, HEIGHT, SCALE = 320, 256, 4
+SIZE, SCALE = (320, 256), 4  # (width, height) of the ground truth for super-resolution, and over its input
 HELD_OUT = "000"
+BLUR_SIZE, BLUR_SIZE_HELD_OUT = (224, 176), (128, 96)
+EXPOSURE, EXPOSURE_POSITIONS = 1.0, 8  # in frame intervals; views that are averaged over it
 SUPERSAMPLING = 2
-VERSION = 1  # of the recipe below: a sample of another version is made anew
+VERSION = 2  # of the recipe below: a sample of another version is made anew
 MARK = "sample.json"  # says that a folder holds this program's work
 
 # Function of skimage.data -> what its documentation says of origin and licence.
@@ -97,30 +109,44 @@ SCENES = {
 }  # fmt: skip
 
 
-def render(scene: Scene, photographs: dict[str, Image.Image]) -> list[np.ndarray]:
-    """The ground-truth frames [HEIGHT, WIDTH, 3] uint8 of a scene."""
+def render(
+    scene: Scene, photographs: dict[str, Image.Image], size: tuple[int, int], exposure: float = 0.0
+) -> list[np.ndarray]:
+    """The frames [height, width, 3] uint8 of a scene, `size` = (width, height).
+
+    Frame n shows the time from n - `exposure` / 2 to n + `exposure` / 2, in frame intervals: the mean of pixel
+    values at evenly spread moments, or the moment n itself for 0.
+    """
     frames = []
     for number in range(scene.frames):
-        time = number / (scene.frames - 1)
-        view = camera(scene, number)
-        canvas = _warp(photographs[scene.photograph], view, (WIDTH / 2, HEIGHT / 2))
-        if scene.disc is not None:
-            _put_disc(canvas, scene.disc, photographs[scene.disc.photograph], time)
-        frames.append(np.asarray(canvas.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
+        moments = [float(number)]
+        if exposure:
+            moments = np.linspace(number - exposure / 2, number + exposure / 2, EXPOSURE_POSITIONS).tolist()
+        mean = np.mean([_view(scene, photographs, size, moment) for moment in moments], axis=0)
+        canvas = Image.fromarray(np.rint(mean).astype(np.uint8))
+        frames.append(np.asarray(canvas.resize(size, Image.Resampling.LANCZOS)))
     return frames
 
 
-def camera(scene: Scene, number: int) -> View:
-    """The view of one frame: even motion between start and end, and the shake of a hand."""
-    time = number / (scene.frames - 1)
+def _view(scene: Scene, photographs: dict[str, Image.Image], size: tuple[int, int], moment: float) -> np.ndarray:
+    """What the camera sees at a moment, at SUPERSAMPLING times the frame's size."""
+    canvas = _warp(photographs[scene.photograph], camera(scene, moment), (size[0] / 2, size[1] / 2), size)
+    if scene.disc is not None:
+        _put_disc(canvas, scene.disc, photographs[scene.disc.photograph], moment / (scene.frames - 1), size)
+    return np.asarray(canvas)
+
+
+def camera(scene: Scene, moment: float) -> View:
+    """The view at a moment, in frames: even motion between start and end, and the shake of a hand."""
+    time = moment / (scene.frames - 1)
     view = View(*(a + (b - a) * time for a, b in zip(scene.start, scene.end, strict=True)))
-    shake_x = 1.3 * math.sin(1.9 * number) + 0.6 * math.sin(3.1 * number + 1)
-    shake_y = 1.1 * math.sin(2.3 * number + 2) + 0.5 * math.sin(4.1 * number)
+    shake_x = 1.3 * math.sin(1.9 * moment) + 0.6 * math.sin(3.1 * moment + 1)
+    shake_y = 1.1 * math.sin(2.3 * moment + 2) + 0.5 * math.sin(4.1 * moment)
     return view._replace(x=view.x + shake_x, y=view.y + shake_y)
 
 
-def _warp(photograph: Image.Image, view: View, middle: tuple[float, float]) -> Image.Image:
-    """The photograph at twice the frame's size, the centre of `view` on frame position `middle`."""
+def _warp(photograph: Image.Image, view: View, middle: tuple[float, float], size: tuple[int, int]) -> Image.Image:
+    """The photograph at SUPERSAMPLING times `size`, the centre of `view` on frame position `middle`."""
     factor = max(1, int(view.zoom / SUPERSAMPLING))  # box-reduced first, where pixels would be skipped
     photograph = photograph.reduce(factor)
     view = view._replace(x=view.x / factor, y=view.y / factor)
@@ -128,18 +154,23 @@ def _warp(photograph: Image.Image, view: View, middle: tuple[float, float]) -> I
     cosine, sine = (step * f(math.radians(view.angle)) for f in (math.cos, math.sin))
     x, y = (SUPERSAMPLING * position for position in middle)
     matrix = (cosine, -sine, view.x - cosine * x + sine * y, sine, cosine, view.y - sine * x - cosine * y)
-    size = (SUPERSAMPLING * WIDTH, SUPERSAMPLING * HEIGHT)
-    return photograph.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+    canvas = (SUPERSAMPLING * size[0], SUPERSAMPLING * size[1])
+    return photograph.transform(canvas, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
 
 
-def _put_disc(canvas: Image.Image, disc: Disc, photograph: Image.Image, time: float) -> None:
-    middle = tuple(a + (b - a) * time for a, b in zip(disc.start, disc.end, strict=True))
+def _put_disc(canvas: Image.Image, disc: Disc, photograph: Image.Image, time: float, size: tuple[int, int]) -> None:
+    # The disc keeps its place in the middle of a frame smaller than the one that it was laid out for.
+    start, end = (
+        [position + (side - full) / 2 for position, side, full in zip(place, size, SIZE, strict=True)]
+        for place in (disc.start, disc.end)
+    )
+    middle = tuple(a + (b - a) * time for a, b in zip(start, end, strict=True))
     view = View(disc.x, disc.y, disc.zoom, disc.turn * time)
     radius = disc.radius / disc.zoom
     box = [4 * SUPERSAMPLING * (position + side) for side in (-radius, radius) for position in middle]
     mask = Image.new("L", (4 * canvas.width, 4 * canvas.height))  # reduced, so that the edge is smooth
     ImageDraw.Draw(mask).ellipse(box, fill=255)
-    canvas.paste(_warp(photograph, view, middle), mask=mask.reduce(4))
+    canvas.paste(_warp(photograph, view, middle, size), mask=mask.reduce(4))
 
 
 def load_photographs() -> dict[str, Image.Image]:
@@ -158,8 +189,9 @@ def is_made(folder: Path) -> bool:
     if not (folder / MARK).is_file():
         raise InputError(f"{folder} exists and was not made by this program; name another folder")
     try:
-        for set_file in ("train.json", "val.json"):
+        for set_file, part in (("train.json", "train"), ("val.json", "val")):
             read_set(folder, set_file)
+            read_layout("pairs", folder, part)
         return json.loads((folder / MARK).read_text()) == {"version": VERSION}
     except (InputError, ValueError):
         return False  # damaged since: made anew
@@ -169,14 +201,26 @@ def make(folder: Path) -> None:
     """Writes the sample; `folder` appears when it is complete."""
     photographs = load_photographs()
     with atomic_folder(folder) as temporary:
-        for name, scene in SCENES.items():
-            for number, frame in enumerate(render(scene, photographs)):
-                file = f"{number:08d}.png"
-                write_image(temporary / "images" / name / "truth" / file, frame)
-                write_image(temporary / "images" / name / "blur4" / file, imresize(frame, 1 / SCALE))
+        with ThreadPoolExecutor() as pool:  # Pillow's transformations let other threads run
+            list(pool.map(lambda name: _make_clip(temporary, name, photographs), SCENES))
         write_sets(temporary, val_names=[HELD_OUT])
         (temporary / "LICENSES.md").write_text(licences())
         (temporary / MARK).write_text(json.dumps({"version": VERSION}) + "\n")
+
+
+def _make_clip(folder: Path, name: str, photographs: dict[str, Image.Image]) -> None:
+    scene = SCENES[name]
+    truth = render(scene, photographs, SIZE)
+    _write(folder / "images" / name / "truth", truth)
+    _write(folder / "images" / name / "blur4", [imresize(frame, 1 / SCALE) for frame in truth])
+    part, size = ("val", BLUR_SIZE_HELD_OUT) if name == HELD_OUT else ("train", BLUR_SIZE)
+    _write(folder / part / "gt" / name, render(scene, photographs, size))
+    _write(folder / part / "blur" / name, render(scene, photographs, size, EXPOSURE))
+
+
+def _write(folder: Path, frames: Sequence[np.ndarray]) -> None:
+    for number, frame in enumerate(frames):
+        write_image(folder / f"{number:08d}.png", frame)
 
 
 def licences() -> str:

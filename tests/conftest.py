@@ -21,6 +21,16 @@ def photograph() -> np.ndarray:
     return data.astronaut()
 
 
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data sets that scripts/make_sample.py makes; to be read only."""
+    from scripts import make_sample
+
+    folder = tmp_path_factory.mktemp("data") / "sample"
+    assert make_sample.main([str(folder)]) == 0
+    return folder
+
+
 @pytest.fixture
 def frame_folder(tmp_path: Path, photograph: np.ndarray) -> Callable[..., Path]:
     """A maker of folders with `count` PNG frames, a pan over the photograph."""

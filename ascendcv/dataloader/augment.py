@@ -1,4 +1,4 @@
-"""Crops, flips and transposes that a clip and its ground truth share.
+"""Crops, flips, transposes and turns that a clip and its ground truth share.
 
 Flags and positions are explicit draws, made once for a clip and all that belongs to it: Python values, or
 scalar tensors inside `tf.data` and `tf.function`, where AutoGraph makes the branches below part of the graph.
@@ -35,6 +35,20 @@ def augment(frames, hflip, vflip, transpose):
         frames = frames[..., ::-1, :, :]
     if transpose:
         frames = _transpose(frames)
+    return frames
+
+
+def rotate(frames, quarter_turns):
+    """[..., H, W, C] turned counter-clockwise by `quarter_turns` (0 to 3) of 90 degrees, as `numpy.rot90`.
+
+    With a tensor as `quarter_turns`, H and W should be equal.
+
+    Source: CDVD-TSP `utils.data_augment` (0 or 1), deblur-devil `MultiImageRandomRotation` (0 to 3).
+    """
+    if quarter_turns >= 2:
+        frames = frames[..., ::-1, ::-1, :]
+    if quarter_turns % 2 == 1:
+        frames = _transpose(frames)[..., ::-1, :, :]
     return frames
 
 

@@ -1,8 +1,8 @@
-"""Noise on training input, as the TensorFlow EDVR release defines its kinds.
+"""Noise on training input: the kinds of the TensorFlow EDVR release, and those of PVDNet and of RVRT's training.
 
-Each kind takes frames float32 in [0, 1] of any shape, the settings `data.noise.*` and a stateless seed [2],
-and draws independently for every value: frames, pixels and channels do not share noise. The same seed gives
-the same noise on any machine and in any order.
+Each of the release's kinds takes frames float32 in [0, 1] of any shape, the settings `data.noise.*` and a
+stateless seed [2], and draws independently for every value: frames, pixels and channels do not share noise.
+The same seed gives the same noise on any machine and in any order.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,27 @@ def add_noise(frames: tf.Tensor, settings: Mapping[str, object], seed: tf.Tensor
     """`frames` with the noise that `settings`, `noise_type` and its parameters, describe, within [0, 1]."""
     noisy = KINDS[settings["noise_type"]](frames, settings, seed)
     return tf.clip_by_value(noisy, 0.0, 1.0)
+
+
+def frame_noise(frames: tf.Tensor, std: float, seed: tf.Tensor) -> tf.Tensor:
+    """Frames [T, h, w, 3], each by a coin with Gaussian noise of `std`, within [0, 1].
+
+    Source: PVDNet `data_loader.datasets`, whose 1e-4 is of the range [-1, 1]: 5e-5 here.
+    """
+    coin_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    coins = tf.random.stateless_uniform([tf.shape(frames)[0], 1, 1, 1], coin_seed, alg="philox")
+    noisy = tf.clip_by_value(frames + std * _normal(frames, noise_seed), 0.0, 1.0)
+    return tf.where(coins < 0.5, noisy, frames)
+
+
+def sigma_noise(frames: tf.Tensor, low: float, high: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`frames` with Gaussian noise, not clipped, and its deviation [], evenly drawn of `low`..`high` and / 255.
+
+    Source: KAIR `VideoRecurrentTrainNonblindDenoisingDataset`.
+    """
+    sigma_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    sigma = (low + (high - low) * tf.random.stateless_uniform([], sigma_seed, alg="philox")) / 255.0
+    return frames + sigma * _normal(frames, noise_seed), sigma
 
 
 def _clean(frames, settings, seed):

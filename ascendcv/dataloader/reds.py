@@ -13,26 +13,14 @@ true. A set for networks whose input has the size of their output (deblurring) s
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from ascendcv.dataloader.image import check_clip, list_images, natural_order, read_image
+from ascendcv.dataloader.clips import Clip, read_clip
+from ascendcv.dataloader.image import natural_order
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
 REDS4 = ("000", "011", "015", "020")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """The frames of one clip, in order; sizes are (height, width)."""
-
-    name: str
-    lq: list[Path]  # what the network sees
-    gt: list[Path]  # the ground truth, one a frame; empty where there is none
-    lq_size: tuple[int, int]
-    gt_size: tuple[int, int]  # of the ground truth, or what it would be
-    bits: int = 8  # the most that any of these files has
 
 
 def read_set(data_dir: str | os.PathLike, set_file: str, scale: int = 4) -> list[Clip]:
@@ -61,13 +49,6 @@ def read_set(data_dir: str | os.PathLike, set_file: str, scale: int = 4) -> list
         _compare(clip, video, scale, path, data_dir)
         clips.append(clip)
     return clips
-
-
-def verify_frames(clips: Iterable[Clip]) -> None:
-    """Decodes every frame: raises `InputError` naming the first one whose pixels cannot be read."""
-    for clip in clips:
-        for path in [*clip.lq, *clip.gt]:
-            read_image(path)
 
 
 def write_sets(
@@ -128,23 +109,8 @@ def _folder(data_dir: Path, name: str, folder: str, prefix: bool) -> Path:
 
 
 def _read_clip(data_dir: Path, name: str, lq_folder: str, gt_folder: str | None, prefix: bool, scale: int) -> Clip:
-    lq, _ = list_images(_folder(data_dir, name, lq_folder, prefix))
-    lq_header = check_clip(lq)
-    lq_size = (lq_header.height, lq_header.width)
-    gt_size = (lq_size[0] * scale, lq_size[1] * scale)
     truth = _folder(data_dir, name, gt_folder, prefix) if gt_folder else None
-    if truth is None or not truth.is_dir():
-        return Clip(name, lq, [], lq_size, gt_size, lq_header.bits)
-    gt, _ = list_images(truth)
-    gt_header = check_clip(gt)
-    if len(gt) != len(lq):
-        raise InputError(f"{truth} has {len(gt)} frames, but {lq[0].parent} has {len(lq)}: they should be pairs")
-    if (gt_header.height, gt_header.width) != gt_size:
-        raise InputError(
-            f"{truth} has frames of {gt_header.width}x{gt_header.height} pixels; {scale} times those of "
-            f"{lq[0].parent} would be {gt_size[1]}x{gt_size[0]}"
-        )
-    return Clip(name, lq, gt, lq_size, gt_size, max(lq_header.bits, gt_header.bits))
+    return read_clip(name, _folder(data_dir, name, lq_folder, prefix), truth, scale)
 
 
 def _compare(clip: Clip, video: dict, scale: int, path: Path, data_dir: Path) -> None:

@@ -5,19 +5,21 @@ is turned, what noise it gets. Threads cannot change it, a run that goes on at s
 batch without reading what came before, and workers take their slices of one common sequence.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from ascendcv.dataloader.augment import augment, crop, paired_crop
-from ascendcv.dataloader.image import convert, read_image
-from ascendcv.dataloader.noise import add_noise
-from ascendcv.dataloader.reds import Clip
-from ascendcv.dataloader.samples import training_samples
+from ascendcv.dataloader.augment import augment, rotate
+from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.noise import add_noise, frame_noise, sigma_noise
+from ascendcv.dataloader.photometric import photometric
+from ascendcv.dataloader.reading import make_reader
+from ascendcv.dataloader.samples import Sample, frames_of, training_samples
 from ascendcv.utils.errors import InputError
 
-_TF_SUFFIXES = (".png", ".jpg", ".jpeg")
+# What `training_dataset` folds into a sample's seed, so that everything drawn has random numbers of its own.
+_NOISE, _SIGMA, _PHOTOMETRIC, _FRAME_NOISE = 1, 2, 3, 4
 
 
 def training_dataset(
@@ -28,154 +30,188 @@ def training_dataset(
     scale: int,
     batch_size: int,
     seed: int,
+    target: str = "centre",
     center_frame_idx: int | None = None,
     interval: int = 1,
+    margin: int = 0,
+    stride: int = 1,
+    crops_per_example: int = 1,
+    random_reverse: bool = False,
+    mirror: bool = False,
     flip: bool = True,
     transpose: bool = True,
-    random_reverse: bool = False,
+    rot90: bool = False,
+    rotation: bool = False,
+    colors: Mapping[str, bool] | None = None,
     noise: Mapping[str, object] | None = None,
+    frame_noise_std: float = 0.0,
+    sigma: Sequence[float] = (),
     shard: tuple[int, int] = (0, 1),
     start_step: int = 0,
     num_threads: int = 1,
     queue_size: int = 64,
     read_mode: str = "tf",
+    cache: str = "",
 ) -> tf.data.Dataset:
     """Endless batches {'lq': [B, T, h, w, 3], 'gt': [B, h * scale, w * scale, 3]}, float32 RGB in [0, 1].
 
-    Each pass over all windows of `clips` (see `training_samples`) has its own seeded order. The ground truth
-    is that of frame `center_frame_idx` of the window (None: the middle one).
+    Each pass over all windows of `clips` (see `training_samples`) has its own seeded order. The ground truth is
+    that of frame `center_frame_idx` of the window (None: the middle one), or with the target 'all' that of every
+    frame, [B, T, h * scale, w * scale, 3]. With `sigma` there is 'sigma': [B] too.
 
     Args:
-        clips: from `read_set`.
-        num_frames: T, frames of a window, `interval` frames of the clip apart.
+        clips: those whose input files are their ground truth's are read once.
+        num_frames: frames of a window, `interval` frames of the clip apart.
         crop_size: (h, w) in low-quality pixels.
         scale: size of the ground truth over that of the input, 1 or 4.
         batch_size: samples of a global step, over all workers.
-        flip, transpose, random_reverse: mirror left-right and upside down, exchange height and width, play
-            backwards: each with probability 1/2, alike for all frames of a sample.
+        margin, stride: see `training_samples`.
+        crops_per_example: S samples, each with its own place, turns, colours and noise, are made of the frames of
+            one window once they are decoded; they stand side by side in the batch.
+        random_reverse, flip, transpose, rot90: play backwards, mirror left-right and upside down, exchange height
+            and width, turn counter-clockwise: each with probability 1/2, alike for all frames of a sample.
+        rotation: turn by 0, 90, 180 or 270 degrees.
+        mirror: T is twice `num_frames`: the window, and then its frames in reversed order.
+        colors: the changes of `photometric.photometric` that are made, by name.
         noise: the settings `data.noise.*`, or None; falls on 'lq' only. Its `random_seed` None means `seed`.
+        frame_noise_std: deviation of noise on input frames, on each with probability 1/2.
+        sigma: (low, high) in 8-bit levels: Gaussian noise on 'lq', not clipped, of one deviation a sample, drawn
+            evenly; 'sigma' is that deviation / 255.
         shard: (index, count) of this worker, which gets slice number `index` of each global batch, of
             B = batch_size / count samples.
         start_step: the global step that the first batch belongs to.
-        num_threads: samples that are read at once.
-        queue_size: samples that may wait, as 8- or 16-bit pixels.
+        num_threads: windows that are read at once.
+        queue_size: windows that may wait, as 8- or 16-bit pixels.
         read_mode: who decodes, 'tf' (PNG and JPEG) or 'python' (Pillow; slower, all formats); equal pixels.
+        cache: a folder of decoded frames, see `FrameCache`, or '' for none.
 
     Raises `InputError` for clips and sizes that cannot be trained on.
     """
-    samples = training_samples(clips, num_frames=num_frames, crop_size=crop_size, interval=interval)
-    share = _share_of_batch(batch_size, shard[1])
-    if transpose and crop_size[0] != crop_size[1]:
+    samples = training_samples(
+        clips, num_frames=num_frames, crop_size=crop_size, interval=interval, margin=margin, stride=stride
+    )
+    examples, share = _examples_of_batch(batch_size, shard[1], crops_per_example)
+    _check_turns(crop_size, transpose=transpose, rot90=rot90, rotation=rotation)
+    if mirror and target != "all":
         raise InputError(
-            f"data.use_transpose exchanges height and width, so data.train_in_size {list(crop_size)} should "
-            "be square; or set data.use_transpose False"
+            "data.mirror doubles the frames of a sample, which is for networks that restore all of them"
         )
+    clean = all(clip.lq == clip.gt for clip in clips)  # the input is made of the ground truth
     bits = max(clip.bits for clip in clips)
-    read = _reader(clips, read_mode, crop_size, scale, bits)
-    tables = _Tables(clips, samples, crop_size)
+    read = make_reader(clips, read_mode, cache, crop_size, scale, bits)
+    tables = _Tables(clips, samples, num_frames, interval, crop_size)
     center = num_frames // 2 if center_frame_idx is None else center_frame_idx
 
     def number_of(position):
         step, place = position // share, position % share
-        return step * batch_size + shard[0] * share + place
+        return step * examples + shard[0] * share + place
 
-    def load(number):
-        sample = _pick(number, len(samples), seed)
-        draws = tf.random.stateless_uniform([6], [seed, number], dtype=tf.float64, alg="philox")
-        coins = draws[2:] < 0.5
-        order = tf.range(num_frames)
+    def load(example):
+        window = _pick(example, len(samples), seed)
+        numbers = example * crops_per_example + tf.range(crops_per_example, dtype=tf.int64)
+        draws = [_draws(seed, number) for number in tf.unstack(numbers)]
+        files = tables.files[window]
         if random_reverse:
-            order = tf.where(coins[0], order[::-1], order)
-        window = tables.first_file[sample] + order * interval
-        top = tf.cast(draws[0] * tables.free_rows[sample], tf.int32)
-        left = tf.cast(draws[1] * tables.free_columns[sample], tf.int32)
-        lq, gt = read(tf.gather(tables.lq, window), tables.gt[window[center]], top, left)
-        turns = (flip and coins[1], flip and coins[2], transpose and coins[3])
-        return augment(lq, *turns), augment(gt, *turns), number
+            files = tf.where(draws[0][2] < 0.5, files[::-1], files)
+        tops = [tf.cast(draw[0] * tables.free_rows[window], tf.int32) for draw in draws]
+        lefts = [tf.cast(draw[1] * tables.free_columns[window], tf.int32) for draw in draws]
+        wanted = files if target == "all" else files[center : center + 1]
+        if clean:
+            lq, _ = read(tf.gather(tables.gt, files), None, tops, lefts)
+            gt = lq if target == "all" else lq[:, center]
+        else:
+            lq, gt = read(tf.gather(tables.lq, files), tf.gather(tables.gt, wanted), tops, lefts)
+            gt = gt if target == "all" else tf.squeeze(gt, 1)
+        return (lq, gt, numbers) if crops_per_example > 1 else tuple(tf.squeeze(x, 0) for x in (lq, gt, numbers))
 
     def finish(lq, gt, number):
+        coins = _draws(seed, number)
+        turns = (flip and coins[3] < 0.5, flip and coins[4] < 0.5, transpose and coins[5] < 0.5)
+        lq, gt = augment(lq, *turns), augment(gt, *turns)
+        if rot90 or rotation:
+            quarters = tf.cast(coins[6] * (4 if rotation else 2), tf.int32)
+            lq, gt = rotate(lq, quarters), rotate(gt, quarters)
+        if mirror:
+            lq, gt = (tf.concat([frames, frames[::-1]], axis=0) for frames in (lq, gt))
         lq, gt = _to_float(lq), _to_float(gt)
+        if colors and any(colors.values()):
+            lq, gt = photometric(lq, gt, tf.random.fold_in([seed, number], _PHOTOMETRIC), **colors)
         if noise is not None:
             noise_seed = seed if noise["random_seed"] is None else noise["random_seed"]
-            # Folded in, so that noise has random numbers of its own where both seeds are equal.
-            lq = add_noise(lq, noise, tf.random.fold_in([noise_seed, number], 1))
-        return {"lq": lq, "gt": gt}
+            lq = add_noise(lq, noise, tf.random.fold_in([noise_seed, number], _NOISE))
+        if frame_noise_std:
+            lq = frame_noise(lq, frame_noise_std, tf.random.fold_in([seed, number], _FRAME_NOISE))
+        batch = {"lq": lq, "gt": gt}
+        if sigma:
+            batch["lq"], batch["sigma"] = sigma_noise(lq, *sigma, tf.random.fold_in([seed, number], _SIGMA))
+        return batch
 
     dataset = tf.data.Dataset.counter(start_step * share)
     dataset = dataset.map(number_of).map(load, num_parallel_calls=num_threads).prefetch(queue_size)
-    dataset = dataset.map(finish, num_parallel_calls=num_threads).batch(share, drop_remainder=True)
-    dataset = dataset.prefetch(2)
+    if crops_per_example > 1:
+        dataset = dataset.unbatch()
+    dataset = dataset.map(finish, num_parallel_calls=num_threads)
+    dataset = dataset.batch(share * crops_per_example, drop_remainder=True).prefetch(2)
     return dataset.with_options(_options(num_threads))
 
 
 class _Tables:
-    """What a sample number leads to, as tensors; files of all clips stand in one list, clip after clip."""
+    """What a window's number leads to, as tensors; files of all clips stand in one list, clip after clip."""
 
-    def __init__(self, clips: Sequence[Clip], samples: Sequence[tuple[int, int]], crop_size: tuple[int, int]):
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        samples: Sequence[Sample],
+        num_frames: int,
+        interval: int,
+        crop_size: tuple[int, int],
+    ):
         self.lq = tf.constant([str(path) for clip in clips for path in clip.lq])
         self.gt = tf.constant([str(path) for clip in clips for path in clip.gt])
-        clip_start = np.cumsum([0] + [len(clip.lq) for clip in clips])
-        clip_number, first = np.array(samples).T
-        self.first_file = tf.constant(clip_start[clip_number] + first, tf.int32)
-        free = np.array([clip.lq_size for clip in clips])[clip_number] - crop_size + 1  # crop positions
-        self.free_rows, self.free_columns = tf.constant(free.T, tf.float64)
+        start = np.cumsum([0] + [len(clip.lq) for clip in clips])
+        files = [
+            start[sample.clip]
+            + frames_of(sample, len(clips[sample.clip].lq), num_frames=num_frames, interval=interval)
+            for sample in samples
+        ]
+        self.files = tf.constant(np.array(files), tf.int32)  # [windows, num_frames]
+        sizes = np.array([clips[sample.clip].lq_size for sample in samples])
+        self.free_rows, self.free_columns = tf.constant((sizes - crop_size + 1).T, tf.float64)  # crop positions
 
 
-def _share_of_batch(batch_size: int, workers: int) -> int:
+def _examples_of_batch(batch_size: int, workers: int, crops_per_example: int) -> tuple[int, int]:
+    """How many windows a global batch and a worker's part of it are made of."""
     if batch_size % workers:
         raise InputError(f"a global batch of {batch_size} cannot be shared equally by {workers} workers")
-    return batch_size // workers
+    if crops_per_example < 1 or batch_size // workers % crops_per_example:
+        raise InputError(
+            f"a batch of {batch_size // workers} samples (data.train_batch_size) cannot be made of "
+            f"{crops_per_example} from each window (data.crops_per_example): one should divide the other"
+        )
+    return batch_size // crops_per_example, batch_size // workers // crops_per_example
+
+
+def _check_turns(crop_size: tuple[int, int], **turns: bool) -> None:
+    keys = {"transpose": "data.use_transpose", "rot90": "data.augment.rot90", "rotation": "data.augment.rotation"}
+    for name, used in turns.items():
+        if used and crop_size[0] != crop_size[1]:
+            raise InputError(
+                f"{keys[name]} exchanges height and width, so data.train_in_size {list(crop_size)} should "
+                f"be square; or set {keys[name]} False"
+            )
+    if turns["rot90"] and turns["rotation"]:
+        raise InputError("data.augment.rotation includes data.augment.rot90: set one of them False")
+
+
+def _draws(seed: int, number: tf.Tensor) -> tf.Tensor:
+    """[7] in [0, 1): what a sample draws for its place (2) and its turns."""
+    return tf.random.stateless_uniform([7], [seed, number], dtype=tf.float64, alg="philox")
 
 
 def _pick(number: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """The sample that has this number: every `count` numbers are a permutation of all, by (seed, epoch)."""
+    """The window that has this number: every `count` numbers are a permutation of all, by (seed, epoch)."""
     epoch, position = number // count, number % count
     return tf.random.experimental.index_shuffle(position, [seed, epoch], max_index=count - 1)
-
-
-def _reader(clips: Sequence[Clip], read_mode: str, crop_size: tuple[int, int], scale: int, bits: int) -> Callable:
-    """f(T paths, path of the ground truth, top, left) -> crops [T, h, w, 3] and [H, W, 3] of `bits`."""
-    dtype = {8: tf.uint8, 16: tf.uint16}[bits]
-    gt_size = (crop_size[0] * scale, crop_size[1] * scale)
-    if read_mode == "tf":
-        _check_suffixes(clips)
-
-        def read(lq_paths, gt_path, top, left):
-            lq = [crop(_decode(path, dtype), top, left, crop_size) for path in tf.unstack(lq_paths)]
-            gt = crop(_decode(gt_path, dtype), top * scale, left * scale, gt_size)
-            return tf.stack(lq), tf.ensure_shape(gt, [*gt_size, 3])
-
-    elif read_mode == "python":
-
-        def read_arrays(lq_paths, gt_path, top, left):
-            *lq, gt = [convert(read_image(path.decode()), 3, bits) for path in [*lq_paths, gt_path]]
-            return paired_crop(np.stack(lq), gt, top, left, crop_size, scale)
-
-        def read(lq_paths, gt_path, top, left):
-            lq, gt = tf.numpy_function(read_arrays, [lq_paths, gt_path, top, left], [dtype, dtype])
-            return tf.ensure_shape(lq, [*lq_paths.shape, *crop_size, 3]), tf.ensure_shape(gt, [*gt_size, 3])
-
-    else:
-        raise InputError(f"data.read_mode is {read_mode!r}; it should be tf or python")
-    return read
-
-
-def _check_suffixes(clips: Sequence[Clip]) -> None:
-    for clip in clips:
-        for path in [*clip.lq, *clip.gt]:
-            if path.suffix.lower() not in _TF_SUFFIXES:
-                raise InputError(f"{path} is neither PNG nor JPEG: read it with data.read_mode python")
-
-
-def _decode(path: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    data = tf.io.read_file(path)
-    if tf.io.is_jpeg(data):
-        # The accurate inverse transform is what Pillow uses; TensorFlow's default differs by up to 6 levels.
-        image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-        image = tf.cast(image, dtype) * (257 if dtype == tf.uint16 else 1)
-    else:
-        image = tf.io.decode_png(data, channels=3, dtype=dtype)
-    return image
 
 
 def _to_float(pixels: tf.Tensor) -> tf.Tensor:

@@ -6,18 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from ascendcv.dataloader.clips import verify_frames
 from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.image import read_image
-from ascendcv.dataloader.reds import read_set, verify_frames
+from ascendcv.dataloader.layouts import read_layout
+from ascendcv.dataloader.reds import read_set
 from scripts import make_sample
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "sample"
-    assert make_sample.main([str(folder)]) == 0
-    return folder
 
 
 def test_it_is_a_data_set_with_ground_truth_of_four_times_the_size(sample: Path):
@@ -55,19 +51,27 @@ def test_every_photograph_is_listed_with_its_licence_in_the_sample_and_in_the_da
             assert f"| {photograph} | {licence} |" in text
 
 
-def test_the_camera_never_leaves_its_photograph():
+def test_the_camera_never_leaves_its_photograph_nor_while_it_is_exposed():
     photographs = make_sample.load_photographs()
     for name, scene in make_sample.SCENES.items():
-        width, height = photographs[scene.photograph].size
+        photograph = photographs[scene.photograph]
+        held_out = name == make_sample.HELD_OUT
+        blurred_size = make_sample.BLUR_SIZE_HELD_OUT if held_out else make_sample.BLUR_SIZE
         for number in range(scene.frames):
-            view = make_sample.camera(scene, number)
-            cosine, sine = (abs(f(math.radians(view.angle))) for f in (math.cos, math.sin))
-            reach_x = view.zoom * (cosine * make_sample.WIDTH + sine * make_sample.HEIGHT) / 2
-            reach_y = view.zoom * (sine * make_sample.WIDTH + cosine * make_sample.HEIGHT) / 2
-            assert view.x - reach_x >= 2, (name, number)
-            assert view.x + reach_x <= width - 2, (name, number)
-            assert view.y - reach_y >= 2, (name, number)
-            assert view.y + reach_y <= height - 2, (name, number)
+            assert is_inside(make_sample.camera(scene, number), make_sample.SIZE, photograph), (name, number)
+            for moment in (number - make_sample.EXPOSURE / 2, number + make_sample.EXPOSURE / 2):
+                assert is_inside(make_sample.camera(scene, moment), blurred_size, photograph), (name, moment)
+
+
+def is_inside(view: make_sample.View, size: tuple[int, int], photograph: Image.Image) -> bool:
+    """Whether a frame of `size` = (width, height) has two pixels of the photograph around it."""
+    cosine, sine = (abs(f(math.radians(view.angle))) for f in (math.cos, math.sin))
+    reach_x = view.zoom * (cosine * size[0] + sine * size[1]) / 2
+    reach_y = view.zoom * (sine * size[0] + cosine * size[1]) / 2
+    return (
+        reach_x + 2 <= view.x <= photograph.width - 2 - reach_x
+        and reach_y + 2 <= view.y <= photograph.height - 2 - reach_y
+    )
 
 
 def test_neighbouring_frames_move_by_some_pixels_and_parts_of_a_pixel():
@@ -86,16 +90,39 @@ def test_frames_are_sharp(sample: Path):
         assert 10 * math.log10(255**2 / np.mean((gt - bicubic) ** 2)) < 33
 
 
-def test_a_second_run_touches_nothing_and_a_damaged_sample_is_made_anew(sample: Path, capsys):
+def test_blurred_frames_are_less_sharp_than_their_ground_truth_and_lie_upon_it(sample: Path):
+    for part, sizes in (("train", (176, 224)), ("val", (96, 128))):
+        for clip in read_layout("pairs", sample, part):
+            assert (clip.lq_size, clip.gt_size) == (sizes, sizes)
+            frames, truth = (np.stack([read_image(path) for path in paths]) for paths in (clip.lq, clip.gt))
+            frames, truth = frames.astype(float), truth.astype(float)
+            blur, sharp = (np.abs(np.diff(pixels, axis=2)).mean() for pixels in (frames, truth))
+            assert blur < 0.92 * sharp, clip.name
+            errors = {
+                (y, x): np.mean((np.roll(frames, (y, x), (1, 2)) - truth)[:, 4:-4, 4:-4] ** 2)
+                for y in (-1, 0, 1)
+                for x in (-1, 0, 1)
+            }
+            assert min(errors, key=errors.get) == (0, 0), clip.name
+            assert 22 < 10 * math.log10(255**2 / errors[0, 0]) < 34, clip.name
+
+
+def test_a_second_run_touches_nothing_and_a_damaged_sample_is_made_anew(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    scenes = {name: make_sample.SCENES[name]._replace(frames=6) for name in ("000", "003")}
+    monkeypatch.setattr(make_sample, "SCENES", scenes)
+    sample = tmp_path / "sample"
+    assert make_sample.main([str(sample)]) == 0
     files = {path: path.stat().st_mtime_ns for path in sample.rglob("*") if path.is_file()}
     assert make_sample.main([str(sample)]) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert files == {path: path.stat().st_mtime_ns for path in sample.rglob("*") if path.is_file()}
-    victim = sample / "images/003/truth/00000004.png"
-    content = victim.read_bytes()
-    victim.write_bytes(content[:1000])
-    assert make_sample.main([str(sample)]) == 0
-    assert victim.read_bytes() == content
+    for damaged in ("images/003/truth/00000004.png", "train/blur/003/00000004.png"):
+        content = (sample / damaged).read_bytes()
+        (sample / damaged).write_bytes(content[:1000])
+        assert make_sample.main([str(sample)]) == 0
+        assert (sample / damaged).read_bytes() == content
 
 
 def test_an_interrupted_run_leaves_no_half_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -103,6 +130,7 @@ def test_an_interrupted_run_leaves_no_half_sample(tmp_path: Path, monkeypatch: p
         raise KeyboardInterrupt
 
     monkeypatch.setattr(make_sample, "imresize", interrupt)
+    monkeypatch.setattr(make_sample, "SCENES", {"000": make_sample.SCENES["000"]})
     with pytest.raises(KeyboardInterrupt):
         make_sample.main([str(tmp_path / "sample")])
     assert not list(tmp_path.iterdir())

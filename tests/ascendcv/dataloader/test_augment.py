@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ascendcv.dataloader.augment import augment, augment_flow, paired_crop
+from ascendcv.dataloader.augment import augment, augment_flow, paired_crop, rotate
 from ascendcv.dataloader.degrade import imresize
 
 TURNS = [(h, v, t) for h in (False, True) for v in (False, True) for t in (False, True)]
@@ -49,3 +49,12 @@ def test_a_crop_and_its_ground_truth_show_the_same(photograph: np.ndarray):
     inner = np.s_[:, 2:-2, 2:-2]  # the reduction of a crop sees the crop's border
     reduced = np.stack([imresize(frame, 1 / 4) for frame in gt_crop])
     np.testing.assert_array_equal(reduced[inner], lq_crop[inner])
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_quarter_turns_are_counter_clockwise(quarters: int):
+    frames = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3), np.uint8)
+    np.testing.assert_array_equal(rotate(frames, quarters), np.rot90(frames, quarters, axes=(1, 2)))
+    square = frames[:, :, :4]
+    drawn = tf.function(rotate)(tf.constant(square), tf.constant(quarters))
+    np.testing.assert_array_equal(drawn, np.rot90(square, quarters, axes=(1, 2)))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ascendcv.dataloader.degrade import imresize
+from ascendcv.dataloader.degrade import blur_downsample, duf_downsample, imresize
 from ascendcv.dataloader.image import read_image
 
 DATA = Path(__file__).parents[3].parent / "shared/data"
@@ -61,3 +61,27 @@ def test_integers_are_rounded_and_clipped_and_floats_are_not(photograph: np.ndar
     once = np.round(np.clip(imresize(crop / 255.0, 1 / 4), 0, 1) * 255)
     assert np.abs(imresize(crop, 1 / 4) - once).max() == 1  # rounding twice, as the published sets do
     assert np.abs(imresize(crop.astype(np.uint16) * 257, 1 / 4) / 257 - once).max() < 0.51
+
+
+@pytest.mark.parametrize("degrade", [blur_downsample, duf_downsample])
+def test_a_blurred_reduction_keeps_type_range_and_flat_areas(degrade, photograph: np.ndarray):
+    image = photograph[:48, :64]
+    reduced = degrade(image)
+    assert (reduced.shape, reduced.dtype) == ((12, 16, 3), np.uint8)
+    exact = degrade(image.astype(np.float64))
+    assert np.abs(reduced - exact).max() <= 0.5
+    np.testing.assert_allclose(degrade(np.full((40, 40, 3), 0.3)), 0.3)
+
+
+def test_the_two_blurred_reductions_lie_one_and_a_half_pixels_apart():
+    """A slope of 1 a pixel tells where an output pixel has its centre."""
+    slope = np.arange(80.0)[np.newaxis, :, np.newaxis].repeat(80, axis=0)
+    inner = np.arange(4, 16)
+    np.testing.assert_allclose(duf_downsample(slope)[10, inner, 0], 4 * inner)
+    np.testing.assert_allclose(blur_downsample(slope)[10, inner, 0], 4 * inner + 1.5)
+
+
+def test_sizes_that_the_scale_does_not_divide():
+    image = np.zeros((42, 47, 3), np.uint8)
+    assert blur_downsample(image).shape == (10, 11, 3)  # cut
+    assert duf_downsample(image).shape == (11, 12, 3)

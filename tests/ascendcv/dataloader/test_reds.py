@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ascendcv.dataloader.clips import verify_frames
 from ascendcv.dataloader.image import write_image
-from ascendcv.dataloader.reds import read_set, verify_frames, write_sets
+from ascendcv.dataloader.reds import read_set, write_sets
 from ascendcv.utils.errors import InputError
 
 MakeSet = Callable[..., Path]

@@ -1,0 +1,251 @@
+"""Data sets in their authors' folders: what is found, in which order, what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.image import write_image
+from ascendcv.dataloader.layouts import DVD_SCORED, DVD_TEST, Listed, read_layout, read_meta_info
+from ascendcv.utils.errors import InputError
+
+Frames = Callable[..., None]
+
+
+@pytest.fixture
+def frames(tmp_path: Path, photograph: np.ndarray) -> Frames:
+    """Writes frames of 8x12 pixels into folders of `tmp_path`."""
+
+    def write(*folders: str, names=("00000", "00001", "00002"), ending: str = "png", size=(8, 12)) -> None:
+        for folder in folders:
+            for number, name in enumerate(names):
+                write_image(
+                    tmp_path / folder / f"{name}.{ending}", photograph[number : number + size[0], : size[1]]
+                )
+
+    return write
+
+
+def summary(clips: list[Clip], root: Path) -> list[tuple[str, str, str]]:
+    """Of each clip its name and the folders of its input and ground truth ('' where there is none)."""
+    return [
+        (clip.name, *(str(paths[0].parent.relative_to(root)) if paths else "" for paths in (clip.lq, clip.gt)))
+        for clip in clips
+    ]
+
+
+# --- pairs --------------------------------------------------------------------------------------------------
+
+
+def test_pairs_are_frames_of_equal_names_in_blur_and_gt(frames: Frames, tmp_path: Path):
+    frames("train/blur/b", "train/gt/b", "train/blur/a", "train/gt/a", names=("x9", "x10"))
+    clips = read_layout("pairs", tmp_path, "train")
+    assert summary(clips, tmp_path) == [("a", "train/blur/a", "train/gt/a"), ("b", "train/blur/b", "train/gt/b")]
+    assert [path.name for path in clips[0].lq] == ["x9.png", "x10.png"] == [path.name for path in clips[0].gt]
+    assert (clips[0].lq_size, clips[0].gt_size, clips[0].bits) == ((8, 12), (8, 12), 8)
+
+
+def test_the_folders_may_have_other_names_endings_and_a_scale(frames: Frames, tmp_path: Path):
+    frames("train_sharp_bicubic/X4/000", ending="jpg")
+    frames("train_sharp/000", size=(32, 48))
+    folders = {"lq_folder": "train_sharp_bicubic/X4", "gt_folder": "train_sharp"}
+    clips = read_layout("pairs", tmp_path, ".", scale=4, **folders)
+    assert summary(clips, tmp_path) == [("000", "train_sharp_bicubic/X4/000", "train_sharp/000")]
+    assert clips[0].gt_size == (32, 48)
+    with pytest.raises(InputError, match=r"train_sharp/000 has frames of 48x32 pixels; 2 times .* 24x16 \(model"):
+        read_layout("pairs", tmp_path, ".", scale=2, **folders)
+
+
+def test_without_a_folder_of_ground_truth_there_are_frames_to_restore(frames: Frames, tmp_path: Path):
+    frames("val/blur/a")
+    assert summary(read_layout("pairs", tmp_path, "val"), tmp_path) == [("a", "val/blur/a", "")]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            [("s/blur/a", ("0", "1")), ("s/gt/a", ("0",))],
+            r"gt/a has 1 frames, but .*blur/a has 2: they should be pairs",
+        ),
+        ([("s/blur/a", ("0", "1")), ("s/gt/a", ("0", "2"))], r"blur/a/1\.png and .*gt/a/2\.png should be a pair"),
+        ([("s/blur/a", ("0",)), ("s/gt/b", ("0",))], r"blur/a has no partner .*gt/a"),
+        ([("s/blur/a", ("0",)), ("s/gt/a", ("0",)), ("s/gt/b", ("0",))], r"gt/b has no partner .*blur/b"),
+        ([("s/gt/a", ("0",))], r"there is no folder .*s/blur"),
+        ([("s/blur/a", ())], r"there is no folder .*s: data.train_set should name one in"),
+    ],
+)
+def test_what_is_no_pair_is_named(frames: Frames, tmp_path: Path, written: list, message: str):
+    for folder, names in written:
+        frames(folder, names=names)
+    with pytest.raises(InputError, match=message):
+        read_layout("pairs", tmp_path, "s", training=True)
+
+
+def test_a_folder_that_is_not_there_is_named_by_its_key(tmp_path: Path):
+    with pytest.raises(InputError, match=r"no data set in .*nowhere: give its folder as data.data_dir"):
+        read_layout("pairs", tmp_path / "nowhere", "train")
+    with pytest.raises(InputError, match=r"there is no folder .*val: data.eval_set should name one"):
+        read_layout("davis", tmp_path, "val")
+
+
+# --- clips that are clean, clips that are to be restored ----------------------------------------------------
+
+
+def test_clean_clips_are_input_and_ground_truth(frames: Frames, tmp_path: Path):
+    frames("train_GT/bear", "train_GT/.hidden", ending="jpg")
+    (clip,) = read_layout("davis", tmp_path, "train_GT")
+    assert clip.lq == clip.gt == [tmp_path / f"train_GT/bear/0000{number}.jpg" for number in range(3)]
+
+
+def test_a_random_video_has_no_ground_truth(frames: Frames, tmp_path: Path):
+    frames("random/walk", names=("b", "a"), ending="jpg")
+    (clip,) = read_layout("random", tmp_path, "random")
+    assert [path.name for path in clip.lq] == ["a.jpg", "b.jpg"]
+    assert clip.gt == []
+
+
+# --- DVD and GoPro ------------------------------------------------------------------------------------------
+
+
+def test_dvd_is_one_folder_whose_test_sequences_are_known_by_name(frames: Frames, tmp_path: Path):
+    for name in ("720p_240fps_1", "IMG_0009", "IMG_0030"):
+        frames(f"quantitative_datasets/{name}/input", f"quantitative_datasets/{name}/GT", ending="jpg")
+    names = {part: [c.name for c in read_layout("dvd", tmp_path, part)] for part in ("train", "test", "full")}
+    assert names == {
+        "train": ["720p_240fps_1", "IMG_0009"],
+        "test": ["IMG_0030"],
+        "full": ["720p_240fps_1", "IMG_0009", "IMG_0030"],
+    }
+    inside = read_layout("dvd", tmp_path / "quantitative_datasets", "test")
+    assert summary(inside, tmp_path / "quantitative_datasets") == [("IMG_0030", "IMG_0030/input", "IMG_0030/GT")]
+
+
+def test_dvd_as_pvdnet_and_kair_arrange_it(frames: Frames, tmp_path: Path):
+    frames("pvdnet/train_DVD/IMG_0001/input", "pvdnet/train_DVD/IMG_0001/GT")
+    frames("pvdnet/test_DVD/IMG_0030/input", "pvdnet/test_DVD/IMG_0030/GT")
+    for part, expected in (("train", "train_DVD/IMG_0001"), ("test", "test_DVD/IMG_0030")):
+        clips = read_layout("dvd", tmp_path / "pvdnet", part)
+        assert summary(clips, tmp_path / "pvdnet") == [(expected[-8:], f"{expected}/input", f"{expected}/GT")]
+    for split, name in (("train_GT", "IMG_0001"), ("train_GT", "IMG_0002"), ("test_GT", "IMG_0030")):
+        frames(f"kair/{split}/{name}", f"kair/{split}_blurred/{name}")
+    frames("kair/train_GT_with_val/IMG_0001", "kair/train_GT_blurred_with_val/IMG_0001")
+    train = read_layout("dvd", tmp_path / "kair", "train")
+    assert summary(train, tmp_path / "kair") == [
+        (name, f"train_GT_blurred/{name}", f"train_GT/{name}") for name in ("IMG_0001", "IMG_0002")
+    ]
+    assert [clip.name for clip in read_layout("dvd", tmp_path / "kair", "test")] == ["IMG_0030"]
+
+
+@pytest.mark.parametrize(("layout", "part"), [("dvd", "train"), ("davis", "train_GT")])
+def test_frames_in_lmdb_files_are_to_be_extracted_first(tmp_path: Path, layout: str, part: str):
+    (tmp_path / "train_GT.lmdb").mkdir()
+    with pytest.raises(InputError, match=r"; python scripts/extract_lmdb.py .*train_GT.lmdb makes folders"):
+        read_layout(layout, tmp_path, part)
+
+
+def test_dvd_s_protocol_scores_30_positions_of_10_sequences():
+    assert (len(DVD_TEST), len(set(DVD_TEST))) == (10, 10)
+    assert len(DVD_SCORED) == 30
+    assert list(DVD_SCORED) == sorted(set(DVD_SCORED))
+    assert DVD_SCORED[-1] < 100
+
+
+def test_gopro_has_two_kinds_of_blur(frames: Frames, tmp_path: Path):
+    for split, name in (("train", "GOPR0372"), ("test", "GOPR0384")):
+        frames(*(f"{split}/{name}/{kind}" for kind in ("blur", "blur_gamma", "sharp")), names=("000047", "000048"))
+    for gamma, kind in ((False, "blur"), (True, "blur_gamma")):
+        clips = read_layout("gopro", tmp_path, "train", gamma=gamma)
+        assert summary(clips, tmp_path) == [("GOPR0372", f"train/GOPR0372/{kind}", "train/GOPR0372/sharp")]
+    assert [clip.name for clip in read_layout("gopro", tmp_path, "full")] == ["GOPR0372", "GOPR0384"]
+
+
+def test_gopro_as_pvdnet_and_kair_arrange_it(frames: Frames, tmp_path: Path):
+    frames("test_nah/GOPR0384/blur_gamma", "test_nah/GOPR0384/sharp")
+    (clip,) = read_layout("gopro", tmp_path, "test", gamma=True)
+    assert clip.lq[0] == tmp_path / "test_nah/GOPR0384/blur_gamma/00000.png"
+    with pytest.raises(InputError, match=r"GOPR0384 has blur_gamma but not blur: set data.gamma True"):
+        read_layout("gopro", tmp_path, "test")
+    frames("train_GT_blurred/GOPR0372", "train_GT/GOPR0372")
+    assert summary(read_layout("gopro", tmp_path, "train"), tmp_path) == [
+        ("GOPR0372", "train_GT_blurred/GOPR0372", "train_GT/GOPR0372")
+    ]
+
+
+@pytest.mark.parametrize("layout", ["dvd", "gopro"])
+def test_their_sets_have_names(tmp_path: Path, layout: str):
+    with pytest.raises(InputError, match=rf"data.train_set is 'val'; with data.layout {layout} it should be train"):
+        read_layout(layout, tmp_path, "val", training=True)
+    with pytest.raises(InputError, match=rf"has no clips for 'test' as data.layout {layout} has them"):
+        read_layout(layout, tmp_path, "test")
+
+
+# --- Vimeo-90K and lists of clips ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sequences", ["", "/sequences"])
+def test_vimeo_septuplets_are_those_of_its_lists(frames: Frames, tmp_path: Path, sequences: str):
+    names = [f"im{number}" for number in range(1, 8)]
+    for clip in ("00001/0001", "00001/0002", "00002/0001"):
+        frames(f"vimeo_septuplet{sequences}/{clip}", names=names, size=(16, 32))
+        frames(f"vimeo_septuplet_matlabLRx4{sequences}/{clip}", names=names, size=(4, 8))
+    (tmp_path / "vimeo_septuplet/sep_testlist.txt").write_text("00001/0002\n00002/0001\n\n")
+    clips = read_layout("vimeo", tmp_path, "test", scale=4)
+    assert [clip.name for clip in clips] == ["00001/0002", "00002/0001"]
+    assert [path.stem for path in clips[0].gt] == names
+    assert clips[0].lq[0] == tmp_path / f"vimeo_septuplet_matlabLRx4{sequences}/00001/0002/im1.png"
+    (fast,) = read_layout("vimeo", tmp_path, "test", scale=4, listed=[Listed("00001/0001", 7)])
+    assert fast.name == "00001/0001"
+    with pytest.raises(InputError, match=r"there is no list of clips .*sep_trainlist.txt"):
+        read_layout("vimeo", tmp_path, "train", scale=4)
+    with pytest.raises(InputError, match=r"BDLRx4/00001/0002"):
+        read_layout("vimeo", tmp_path, "test", scale=4, lq_folder="vimeo_septuplet_BDLRx4")
+
+
+def test_meta_info_files_have_one_three_or_four_fields_and_any_line_ends(tmp_path: Path):
+    path = tmp_path / "meta_info.txt"
+    path.write_bytes(b"000 100 (720,1280,3)\r\nGOPR0372_07_00 100 (720,1280,3) 000047\r\n\r\n00001/0266\r\n")
+    assert read_meta_info(path) == [
+        Listed("000", 100, None),
+        Listed("GOPR0372_07_00", 100, 47),
+        Listed("00001/0266", None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a 1 (1,1,3)\nb many (1,1,3)\n", r"meta_info.txt, line 2: it should be NAME \[FRAMES"),
+        (b"a 1 (1,1,3) 0 5\n", r"line 1: it should be"),
+        (b"\n\n", r"meta_info.txt lists no clips"),
+        (b"\xff\xfe\x00", r"is no readable list of clips"),
+    ],
+)
+def test_a_malformed_list_is_named_with_its_line(tmp_path: Path, content: bytes, message: str):
+    path = tmp_path / "meta_info.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_meta_info(path)
+
+
+def test_a_list_chooses_clips_and_knows_their_frames(frames: Frames, tmp_path: Path):
+    frames("t/blur/a", "t/blur/b", "t/gt/a", "t/gt/b", names=("00047", "00048"))
+    (clip,) = read_layout("pairs", tmp_path, "t", listed=[Listed("b", 2, 47)])
+    assert clip.name == "b"
+    for listed, message in (
+        (Listed("b", 3, 47), r"blur/b has 2 frames, but the list of clips says 3"),
+        (Listed("b", 2, 0), r"blur/b begins with frame 00047, but the list of clips says 0"),
+        (Listed("c"), r"clip c is in the list but not in"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_layout("pairs", tmp_path, "t", listed=[listed])
+
+
+def test_clips_that_are_held_out_are_evaluated_and_not_trained_on(frames: Frames, tmp_path: Path):
+    frames("s/a", "s/b", "s/c", "t/d")
+    options = {"hold_out": ["b", "c"]}
+    assert [clip.name for clip in read_layout("davis", tmp_path, "s", training=True, **options)] == ["a"]
+    assert [clip.name for clip in read_layout("davis", tmp_path, "s", **options)] == ["b", "c"]
+    assert [clip.name for clip in read_layout("davis", tmp_path, "t", **options)] == ["d"]

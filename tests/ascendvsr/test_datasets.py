@@ -1,0 +1,139 @@
+"""From a configuration to its clips, windows and batches, on the sample that the project makes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ascendcv.utils.errors import InputError
+from ascendvsr.config import load_config
+from ascendvsr.datasets import evaluation_clips, steps_per_epoch, training_clips, training_windows
+from ascendvsr.training.data import training_batches
+
+PAIRS = {"data.layout": "pairs", "data.train_set": "train", "data.eval_set": "val", "model.scale": 1}
+CLEAN = {"data.layout": "davis", "data.train_set": "train/gt", "data.eval_set": "val/gt", "model.scale": 1}
+
+
+def config(sample: Path, *settings: dict):
+    merged = {"data.data_dir": str(sample)}
+    for part in settings:
+        merged |= part
+    return load_config(settings=merged)
+
+
+def test_the_layout_says_how_clips_are_found(sample: Path):
+    reds, pairs, clean = (config(sample, settings) for settings in ({}, PAIRS, CLEAN))
+    assert [clip.name for clip in training_clips(reds)] == [clip.name for clip in training_clips(pairs)]
+    assert [clip.gt_size for clip in evaluation_clips(reds)] == [(256, 320)]
+    assert [clip.gt_size for clip in evaluation_clips(pairs)] == [(96, 128)]
+    for paired, alone in zip(training_clips(pairs), training_clips(clean), strict=True):
+        assert paired.gt == alone.gt == alone.lq != paired.lq
+
+
+def test_training_may_see_the_first_frames_of_each_clip_only(sample: Path):
+    cfg = config(sample, PAIRS, {"data.n_frames_per_video": 6})
+    assert {(len(clip.lq), len(clip.gt)) for clip in training_clips(cfg)} == {(6, 6)}
+    assert len(evaluation_clips(cfg)[0].lq) == 12
+    assert len(training_windows(cfg, training_clips(cfg))) == 8 * 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({}, 48 // 4),
+        ({"data.clip_length": 7}, 32 // 4),
+        ({"data.train_margin": 2}, 80 // 4),
+        ({"data.repeat": 2}, 96 // 4),
+        ({"data.repeat": 0}, 83 * 48 // 4),  # CDVD-TSP: 1000 // 12 passes of 12 batches
+        ({"data.crops_per_example": 4}, 48),
+    ],
+)
+def test_an_epoch_is_counted_in_steps_of_the_global_batch(sample: Path, settings: dict, steps: int):
+    cfg = config(sample, PAIRS, settings)
+    assert steps_per_epoch(cfg, training_clips(cfg), 4) == steps
+
+
+def test_batches_are_as_the_keys_say(sample: Path):
+    recipe = {
+        "data.clip_length": 3,
+        "data.train_margin": 1,
+        "data.mirror": True,
+        "data.sigma": [0, 50],
+        "data.train_in_size": [32, 32],
+        "data.crops_per_example": 2,
+        "data.augment.rot90": True,
+        "data.augment.hue": True,
+        "data.augment.frame_noise": 5e-5,
+    }
+    cfg = config(sample, CLEAN, recipe)
+    batch = next(iter(training_batches(cfg, training_clips(cfg), (1, 2), 8, 5, target="all")))
+    assert {key: value.shape.as_list() for key, value in batch.items()} == {
+        "lq": [4, 6, 32, 32, 3],
+        "gt": [4, 6, 32, 32, 3],
+        "sigma": [4],
+    }
+    assert batch["lq"].numpy().min() < 0  # noise is not clipped
+    centre = next(iter(training_batches(config(sample), training_clips(config(sample)), (0, 1), 2, 0)))
+    assert {key: value.shape.as_list() for key, value in centre.items()} == {
+        "lq": [2, 5, 64, 64, 3],
+        "gt": [2, 256, 256, 3],
+    }
+
+
+def test_keys_reach_what_they_name(sample: Path):
+    """Each key by itself changes the batch, in a way of its own."""
+    base = {"data.train_in_size": [32, 32], "data.use_flip": False, "data.use_transpose": False}
+    changes = [
+        {},
+        {"data.use_flip": True},
+        {"data.use_transpose": True},
+        {"data.random_reverse": True},
+        {"data.train_interval": 2},
+        {"data.augment.rot90": True},
+        {"data.augment.rotation": True},
+        *({f"data.augment.{name}": True} for name in ("multiplicative_color", "brightness", "contrast")),
+        *({f"data.augment.{name}": True} for name in ("saturation", "hue", "channel_permutation", "noise")),
+        {"data.augment.frame_noise": 0.01},
+        {"data.noise.noise_type": "gaussian"},
+        {"data.sigma": [10, 10]},
+    ]
+    seen = []
+    for change in changes:
+        cfg = config(sample, PAIRS, base, change)
+        batches = training_batches(cfg, training_clips(cfg)[:1], (0, 1), 4, 0)
+        lq = np.concatenate([batch["lq"] for batch in batches.take(2)])
+        assert not any(lq.shape == other.shape and np.array_equal(lq, other) for other in seen), change
+        seen.append(lq)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"data.train_in_size": [200, 64]},
+            r"clip 001 has frames of 224x176 .* crop of 64x200 \(data.train_in_size",
+        ),
+        ({"data.clip_length": 11}, r"has 10 frames; a training window of 11 frames .* \(data.clip_length or model"),
+        ({"data.train_in_size": [64]}, r"data.train_in_size should be \[height, width\], not \[64\]"),
+        ({"data.sigma": [50, 10]}, r"data.sigma should be \[low, high\] in 8-bit levels"),
+        ({"data.sigma": [10]}, r"data.sigma should be \[low, high\]"),
+        ({"data.repeat": -1}, r"data.repeat should be 0 or more, not -1"),
+        ({"data.crops_per_example": 0}, r"data.crops_per_example should be 1 or more, not 0"),
+        ({"data.train_margin": 3}, r"data.train_margin 3 should be below half of the 5 frames"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_named_by_its_key(sample: Path, settings: dict, message: str):
+    cfg = config(sample, PAIRS, settings)
+    with pytest.raises(InputError, match=message):
+        training_windows(cfg, training_clips(cfg))
+
+
+def test_a_list_and_held_out_clips_choose(sample: Path, tmp_path: Path):
+    (tmp_path / "list.txt").write_text("001 10 (176,224,3)\r\n003 10 (176,224,3) 00000000\r\n004\r\n")
+    chosen = {"data.train_list": str(tmp_path / "list.txt"), "data.hold_out": ["003"], "data.eval_set": "train"}
+    cfg = config(sample, PAIRS, chosen)
+    assert [clip.name for clip in training_clips(cfg)] == ["001", "004"]
+    assert [clip.name for clip in evaluation_clips(cfg)] == ["003"]
+    for key in ({"data.hold_out": ["003"]}, {"data.train_list": "list.txt"}):
+        with pytest.raises(InputError, match=r"is not for data.layout reds, whose set files name the clips"):
+            training_clips(config(sample, key))
