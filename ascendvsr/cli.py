@@ -19,9 +19,12 @@ USAGE = """usage: ascendvsr COMMAND [options] [KEY VALUE ...]
 
 commands:
   train      train a network by the recipe of a configuration file
+  lrfinder   try rising learning rates on that recipe and suggest one
   eval       PSNR and SSIM of a checkpoint on a data set with ground truth
   inference  restore a folder of frames, a folder of such folders, or a video
   freeze     write a frozen graph and a SavedModel, and check that they equal the network
+  flow       estimate the optical flow between two frames
+  cost       count parameters and operations, and measure memory
   doctor     tell which implementation serves each operation here, and why
 
 `ascendvsr COMMAND --help` tells the options. KEY VALUE pairs change any setting of
@@ -29,9 +32,11 @@ ascendvsr/config/defaults.py, as in `solver.lr_schedule.base_lr 1e-4`."""
 
 DESCRIPTIONS = {
     "train": "Train a network by the recipe of a configuration file.",
+    "lrfinder": "Train with a rising learning rate, solver.lr_finder, and suggest one; writes the curve.",
     "eval": "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and .csv.",
     "inference": "Restore frames. Every input frame gives an output frame; no ground truth is needed.",
     "freeze": "Write a frozen graph and a SavedModel of a checkpoint, load both and compare them.",
+    "cost": "Count a network's parameters and multiply-accumulate operations; writes cost.txt.",
     "doctor": "Tell which implementation serves each operation here, and why. Compiles the kernels if need be.",
 }
 
@@ -43,8 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE)
         return 0 if argv else 2
     try:
-        command, arguments = _parse(argv)
         signal.signal(signal.SIGTERM, _stop)
+        if argv[0] == "flow":  # which has arguments of its own
+            from ascendvsr.flow import main as flow
+
+            return flow(argv[1:])
+        command, arguments = _parse(argv)
         COMMANDS[command](arguments)
     except InputError as error:
         print(f"ascendvsr: {error}", file=sys.stderr)
@@ -71,7 +80,7 @@ def _stop(*_: object) -> None:
 def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
     """The command and its arguments; the command may also be the value of the key `mode`."""
     if argv[0] not in COMMANDS and "mode" not in argv:
-        raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(COMMANDS)}")
+        raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(sorted([*COMMANDS, 'flow']))}")
     command = argv.pop(0) if argv[0] in COMMANDS else None
     parser = argparse.ArgumentParser(
         prog=f"ascendvsr {command}" if command else "main.py",
@@ -80,15 +89,7 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
         allow_abbrev=False,
     )
     parser.add_argument("--config-file", "--config", metavar="YAML", help="settings; see configs/")
-    if command not in ("train", "doctor"):
-        parser.add_argument(
-            "--checkpoint",
-            metavar="PATH",
-            help="weights: .pth, .safetensors, .npz, .h5, EDVR-<step>",
-        )
-    if command in (None, "inference"):
-        parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
-        parser.add_argument("--output", metavar="PATH", help="a folder, or a video file (.mp4)")
+    _add_options(parser, command)
     parser.add_argument("settings", nargs="*", metavar="KEY VALUE", help="settings that differ")
     arguments = parser.parse_intermixed_args(argv)
     if len(arguments.settings) % 2:
@@ -98,12 +99,40 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
         command = pairs.get("mode")
         if command not in COMMANDS:
             raise InputError(f"mode is {command!r}; it should be one of: {', '.join(COMMANDS)}")
-    options = {"checkpoint": "checkpoint", "input": "inference.input", "output": "inference.output"}
-    for option, key in options.items():
+    for option, key in _OPTION_KEYS.items():
         if getattr(arguments, option, None) is not None:
             arguments.settings += [key, getattr(arguments, option)]
     arguments.settings += ["mode", command]
     return command, arguments
+
+
+# option -> the key that it sets
+_OPTION_KEYS = {
+    "checkpoint": "checkpoint",
+    "input": "inference.input",
+    "output": "inference.output",
+    "sigma": "inference.sigma",
+    "protocol": "eval.protocol",
+}
+
+
+def _add_options(parser: argparse.ArgumentParser, command: str | None) -> None:
+    """The options of a command beside `--config-file`; of all where the key `mode` will name it."""
+    if command in (None, "eval", "inference", "freeze"):
+        text = "weights: .pth, .safetensors, .npz, .h5, EDVR-<step>; or best, latest, epoch:N in output_dir"
+        parser.add_argument("--checkpoint", metavar="PATH", help=text)
+    if command in (None, "inference"):
+        parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
+        parser.add_argument("--output", metavar="PATH", help="a folder, or a video file (.mp4)")
+    if command in (None, "eval", "inference"):
+        parser.add_argument("--sigma", metavar="LEVEL", help="deviation of the noise, of 255, that RVRT is told of")
+    if command in (None, "eval"):
+        parser.add_argument("--protocol", metavar="NAME", help="whose measure: see eval.protocol in the defaults")
+    if command in (None, "cost"):
+        parser.add_argument(
+            "--size", nargs=2, type=int, default=(720, 1280), metavar=("H", "W"), help="of the frames; 720 1280"
+        )
+        parser.add_argument("--memory", action="store_true", help="measure one call's memory too, in a process")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -111,6 +140,20 @@ def _train(arguments: argparse.Namespace) -> None:
     from ascendvsr.training.run import train
 
     train(load_config(arguments.config_file, arguments.settings))
+
+
+def _lrfinder(arguments: argparse.Namespace) -> None:
+    from ascendvsr.config import load_config
+    from ascendvsr.training.lrfinder import lrfinder
+
+    lrfinder(load_config(arguments.config_file, arguments.settings))
+
+
+def _cost(arguments: argparse.Namespace) -> None:
+    from ascendvsr.config import load_config
+    from ascendvsr.cost import cost
+
+    cost(load_config(arguments.config_file, arguments.settings), *arguments.size, memory=arguments.memory)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
@@ -125,17 +168,26 @@ def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
 
     def command(arguments: argparse.Namespace) -> None:
         from ascendvsr.config import load_config, save_config
-        from ascendvsr.weights.detect import check_matches, detect
+        from ascendvsr.weights.architecture import FLOW_NETWORKS
+        from ascendvsr.weights.detect import check_matches, describe, detect
         from ascendvsr.weights.reader import load_checkpoint
 
+        named = arguments.config_file is not None  # whether a file says which network it is
         config = load_config(arguments.config_file, arguments.settings)
         if not config.checkpoint:
             raise InputError("no weights given: name a file or a run's folder with --checkpoint")
+        arguments.settings += ["checkpoint", _checkpoint_path(config, config.model.name if named else "")]
+        config = load_config(arguments.config_file, arguments.settings)
         state_dict = load_checkpoint(config.checkpoint)
-        architecture = detect(state_dict, config.checkpoint)
-        if arguments.config_file is None:
+        architecture = detect(state_dict, config.checkpoint, config if named else None)
+        if not named:
             config = load_config(None, arguments.settings, settings=architecture.settings)
         check_matches(config, architecture, config.checkpoint)
+        if config.model.name in FLOW_NETWORKS and config.mode in ("eval", "inference"):
+            raise InputError(
+                f"{config.checkpoint} is {describe(architecture)}, which estimates motion and restores nothing: "
+                "`ascendvsr flow` uses it"
+            )
 
         def network():
             """The model with its weights; called once all that was given has been checked."""
@@ -157,8 +209,20 @@ def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
     return command
 
 
+def _checkpoint_path(config, name: str) -> str:
+    """The path that `checkpoint` means: itself, or that of a checkpoint in output_dir (of the network `name`)."""
+    which = config.checkpoint
+    if which not in ("best", "latest") and not which.startswith("epoch:"):
+        return which
+    from ascendcv.runner.checkpoint import find_checkpoint
+
+    return str(find_checkpoint(config.output_dir, which, name, lowest=config.solver.best_is == "lowest"))
+
+
 COMMANDS = {
     "train": _train,
+    "lrfinder": _lrfinder,
+    "cost": _cost,
     "eval": _with_checkpoint("ascendvsr.evaluate:evaluate"),
     "inference": _with_checkpoint("ascendvsr.restore:inference"),
     "freeze": _with_checkpoint("ascendvsr.export:freeze"),

@@ -1,11 +1,13 @@
 """Training checkpoints as files: folders `<output_dir>/<Model>-<step>/`. Needs no TensorFlow.
 
 A folder takes its name when it is complete, and its `meta.json` holds size and checksum of each other file,
-so that a damaged one is noticed. `best.json` beside the folders names the one with the best validation score.
+so that a damaged one is noticed, and the score by which checkpoints are ranked.
 """
 
+import contextlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -15,21 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from ascendcv.utils.errors import InputError
-from ascendcv.utils.files import atomic_folder, atomic_path
+from ascendcv.utils.files import atomic_folder
 
 META = "meta.json"
-_BEST = "best.json"
 
 logger = logging.getLogger(__name__)
 
 
 class CheckpointStore:
-    """The checkpoints of the network `name` in `output_dir`; the `keep` newest (0: all) and the best stay."""
+    """The checkpoints of the network `name` in `output_dir`.
 
-    def __init__(self, output_dir: str | os.PathLike, name: str, keep: int = 0):
+    The `keep` newest (0: all) and the `keep_best` with the highest scores (with `lowest`: the lowest) stay.
+    """
+
+    def __init__(
+        self, output_dir: str | os.PathLike, name: str, keep: int = 0, keep_best: int = 1, lowest: bool = False
+    ):
         self.output_dir = Path(output_dir)
         self.name = name
         self.keep = keep
+        self.keep_best = keep_best
+        self.lowest = lowest
 
     def path(self, step: int) -> Path:
         """Where the checkpoint of `step` is."""
@@ -61,29 +69,39 @@ class CheckpointStore:
             )
         return None
 
-    def write(self, step: int, fill: Callable[[Path], dict[str, Any]]) -> Path:
+    def write(self, step: int, fill: Callable[[Path], dict[str, Any]], score: float | None = None) -> Path:
         """Adds a checkpoint: `fill(folder)` writes its files and returns what `meta.json` keeps."""
         with atomic_folder(self.path(step)) as folder:
             meta = fill(folder)
             files = {file.name: _fingerprint(file) for file in sorted(folder.iterdir())}
-            (folder / META).write_text(json.dumps(meta | {"step": step, "files": files}, indent=1))
+            noted = {} if score is None or math.isnan(score) else {"score": score}
+            (folder / META).write_text(json.dumps(meta | noted | {"step": step, "files": files}, indent=1))
         self._prune(step)
         return self.path(step)
 
-    def mark_best(self, step: int, score: float) -> None:
-        """Notes that the checkpoint of `step` has the best score so far, so that it is kept."""
-        with atomic_path(self.output_dir / _BEST) as temporary:
-            note = {"checkpoint": self.path(step).name, "step": step, "score": score}
-            temporary.write_text(json.dumps(note))
-        self._prune(step)
+    def ranking(self) -> list[tuple[int, float]]:
+        """Step and score of the checkpoints that have a score, the best first; of equal ones the earlier."""
+        scores = []
+        for step in self.steps():
+            with contextlib.suppress(InputError):  # damaged
+                score = read_meta(self.path(step)).get("score")
+                scores += [] if score is None else [(step, score)]
+        return sorted(scores, key=lambda entry: entry[1] if self.lowest else -entry[1])
 
     def best(self) -> tuple[int, float] | None:
-        """Step and score of the best checkpoint; None where none was marked."""
-        try:
-            note = json.loads((self.output_dir / _BEST).read_text())
-        except FileNotFoundError:
-            return None
-        return note["step"], note["score"]
+        """Step and score of the best checkpoint; None where none has a score."""
+        return next(iter(self.ranking()), None)
+
+    def better(self, score: float, other: float) -> bool:
+        """Whether `score` ranks before `other`."""
+        return score < other if self.lowest else score > other
+
+    def is_worthy(self, score: float) -> bool:
+        """Whether a checkpoint with this score would be among the `keep_best` best."""
+        if not self.keep_best or math.isnan(score):
+            return False
+        kept = self.ranking()[: self.keep_best]
+        return len(kept) < self.keep_best or self.better(score, kept[-1][1])
 
     def remove_leftovers(self) -> None:
         """Removes what a killed process left of a checkpoint that it was writing."""
@@ -92,11 +110,45 @@ class CheckpointStore:
 
     def _prune(self, newest: int) -> None:
         """Removes what need not be kept once there is `newest`; later steps are damaged, and not counted."""
-        best = self.best()
+        best = {step for step, _ in self.ranking()[: self.keep_best]}
         steps = [step for step in self.steps() if step <= newest]
         for step in steps[: -self.keep] if self.keep else []:
-            if best is None or step != best[0]:
+            if step not in best:
                 shutil.rmtree(self.path(step))
+
+
+def find_checkpoint(output_dir: str | os.PathLike, which: str, name: str = "", lowest: bool = False) -> Path:
+    """The checkpoint of a run that `which` names: 'best', 'latest' or 'epoch:N'.
+
+    Args:
+        output_dir: the run's folder.
+        which: by its score, its step, or the epoch that was complete when it was written.
+        name: the network; '': the only one that has checkpoints there.
+        lowest: the best score is the lowest.
+    Raises:
+        InputError: there is none such; the message lists what there is.
+    """
+    folders = Path(output_dir).glob(f"*-*/{META}")
+    names = sorted({folder.parent.name.rpartition("-")[0] for folder in folders})
+    if not name and len(names) > 1:
+        raise InputError(f"{output_dir} holds checkpoints of {' and '.join(names)}: give the path of one of them")
+    store = CheckpointStore(output_dir, name or "".join(names), lowest=lowest)
+    steps = store.steps()
+    if not steps:
+        of = f" of {name}" if name else ""
+        raise InputError(f"there is no checkpoint {which!r} in {output_dir}: it holds none{of}")
+    if which == "latest":
+        return store.newest()
+    if which == "best":
+        if (best := store.best()) is None:
+            raise InputError(f"no checkpoint in {output_dir} has a score: the run was not validated; say latest")
+        return store.path(best[0])
+    epochs = {read_meta(store.path(step)).get("epoch", 0): step for step in reversed(steps)}
+    wanted = which.removeprefix("epoch:")
+    if not wanted.isdigit() or int(wanted) not in epochs:
+        there = ", ".join(str(epoch) for epoch in sorted(epochs))
+        raise InputError(f"{output_dir} holds no checkpoint {which!r}; there are the epochs {there}")
+    return store.path(epochs[int(wanted)])
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

@@ -53,8 +53,58 @@ def momentum_update(value, gradient, slots, learning_rate, momentum):
     return value - learning_rate * velocity, (velocity,)
 
 
+def radam_factors(counts: tf.Tensor, rates: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+    beta_1, beta_2 = rates["beta_1"], rates["beta_2"]
+    beta_2_power = beta_2**counts
+    longest = 2 / (1 - beta_2) - 1
+    length = longest - 2 * counts * beta_2_power / (1 - beta_2_power)
+    rectified = length >= 5
+    length = tf.maximum(length, 5.0)  # the other branch of the choice below is computed too
+    variance = (length - 4) / (longest - 4) * (length - 2) / length * longest / (longest - 2)
+    step_sizes = rates["learning_rate"] / (1 - beta_1**counts)
+    step_sizes *= tf.where(rectified, tf.sqrt((1 - beta_2_power) * variance), 1.0)
+    return step_sizes, tf.cast(rectified, counts.dtype), 1 - beta_1, beta_2, 1 - beta_2, rates["epsilon"]
+
+
+def radam_update(value, gradient, slots, step_size, rectified, gain_1, beta_2, gain_2, epsilon):
+    """RAdam (Liu et al., 2020) as torch-optimizer's: rectified from a length of 5 on (torch.optim: above 5)."""
+    mean, square = slots
+    mean = mean + (gradient - mean) * gain_1
+    square = square * beta_2 + tf.square(gradient) * gain_2
+    divisor = tf.where(rectified > 0, tf.sqrt(square) + epsilon, 1.0)
+    return value - step_size * (mean / divisor), (mean, square)
+
+
+def with_l2_penalty(rule: Rule) -> Rule:
+    """`rule` on gradients to which weight_decay * value is added, as the torch.optim classes do it."""
+
+    def factors(counts, rates):
+        return rates["weight_decay"], *rule.factors(counts, rates)
+
+    def update(value, gradient, slots, weight_decay, *numbers):
+        return rule.update(value, gradient + weight_decay * value, slots, *numbers)
+
+    return Rule(rule.slots, factors, update)
+
+
+def with_decoupled_decay(rule: Rule) -> Rule:
+    """`rule` after learning rate * weight_decay * value is taken off the value (Loshchilov and Hutter, 2019)."""
+
+    def factors(counts, rates):
+        return rates["learning_rate"] * rates["weight_decay"], *rule.factors(counts, rates)
+
+    def update(value, gradient, slots, decay, *numbers):
+        return rule.update(value - decay * value, gradient, slots, *numbers)
+
+    return Rule(rule.slots, factors, update)
+
+
 ADAM = Rule(("m", "v"), adam_factors, adam_update)
 MOMENTUM = Rule(("velocity",), momentum_factors, momentum_update)
+ADAM_L2 = with_l2_penalty(ADAM)
+MOMENTUM_L2 = with_l2_penalty(MOMENTUM)
+ADAMW = with_decoupled_decay(ADAM)
+RADAM = with_decoupled_decay(Rule(("m", "v"), radam_factors, radam_update))
 
 
 class Optimizer:
@@ -122,15 +172,27 @@ class Optimizer:
 def make_optimizer(
     settings, variables: Sequence[tf.Variable], lr_factors: Sequence[float] | None = None
 ) -> Optimizer:
-    """The optimizer of a configuration's `solver.optimizer`; its learning rate is the trainer's to assign."""
-    if settings.type == "Adam":
-        names = ("beta_1", "beta_2", "epsilon")
-        rule, rates = ADAM, {name: getattr(settings, name) for name in names}
-    elif settings.type == "momentum":
-        rule, rates = MOMENTUM, {"momentum": settings.momentum}
-    else:
-        raise InputError(f"solver.optimizer.type {settings.type!r} is not known; there are Adam and momentum")
-    return Optimizer(rule, variables, {"learning_rate": 0.0, **rates}, lr_factors)
+    """The optimizer of a configuration's `solver.optimizer`; its learning rate is the trainer's to assign.
+
+    `settings.weight_decay` is decoupled from the gradient in AdamW and RAdam, an L2 penalty in Adam and momentum.
+    """
+    decays = bool(settings.weight_decay)
+    rules = {
+        "Adam": ADAM_L2 if decays else ADAM,
+        "AdamW": ADAMW,
+        "RAdam": RADAM,
+        "momentum": MOMENTUM_L2 if decays else MOMENTUM,
+    }
+    if settings.type not in rules:
+        raise InputError(f"solver.optimizer.type {settings.type!r} is not known; there are {', '.join(rules)}")
+    if settings.weight_decay < 0:
+        raise InputError(f"solver.optimizer.weight_decay should be 0 or more, not {settings.weight_decay}")
+    names = ["momentum"] if settings.type == "momentum" else ["beta_1", "beta_2", "epsilon"]
+    rule = rules[settings.type]
+    if rule not in (ADAM, MOMENTUM):
+        names.append("weight_decay")
+    rates = {"learning_rate": 0.0} | {name: getattr(settings, name) for name in names}
+    return Optimizer(rule, variables, rates, lr_factors)
 
 
 def _variable(initial: tf.Tensor) -> tf.Variable:

@@ -3,15 +3,16 @@
     model.weights.h5   the weights
     ema.weights.h5     their moving average, where there is one
     state.npz          the optimizer's slots and counts, random states
-    meta.json          step, elapsed time, loss scale, the hooks' states
+    meta.json          step, epoch, score, elapsed time, loss scale, the hooks' states, settings of the run
 
 The learning rate and the position in the data follow from the step.
 """
 
 import random
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -24,8 +25,17 @@ from ascendcv.utils.errors import InputError
 WeightsFile = Callable[[keras.Model, Path], Any]
 
 
-def save_state(trainer: Trainer, store: CheckpointStore, save_weights: WeightsFile) -> Path:
-    """Writes the checkpoint of the trainer's step; `save_weights(model, path)` writes a `.weights.h5`."""
+def save_state(
+    trainer: Trainer,
+    store: CheckpointStore,
+    save_weights: WeightsFile,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    score: float | None = None,
+) -> Path:
+    """Writes the checkpoint of the trainer's step; `save_weights(model, path)` writes a `.weights.h5`.
+
+    `settings` are kept for who continues the run; `score`, where there is one, ranks the checkpoint.
+    """
 
     def fill(folder: Path) -> dict[str, Any]:
         save_weights(trainer.model, folder / "model.weights.h5")
@@ -34,12 +44,14 @@ def save_state(trainer: Trainer, store: CheckpointStore, save_weights: WeightsFi
         np.savez(folder / "state.npz", **_optimizer_arrays(trainer), **_random_arrays(trainer.model))
         return {
             "model": store.name,
+            "epoch": trainer.epoch,
+            "settings": dict(settings),
             "elapsed_seconds": trainer.elapsed,
             "loss_scale": [trainer.loss_scale.value, trainer.loss_scale.good_updates],
             "hooks": {type(hook).__name__: hook.state() for hook in trainer.hooks},
         }
 
-    return store.write(trainer.step, fill)
+    return store.write(trainer.step, fill, score)
 
 
 def restore_state(trainer: Trainer, folder: Path, load_weights: WeightsFile) -> None:

@@ -6,7 +6,7 @@ The trainer knows a model, what its updates are, an optimizer, a schedule, a str
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -55,6 +55,8 @@ class Trainer:
         batches: (number of the first batch) -> the batches of this process from there on: dictionaries of
             tensors whose first axis the replicas of this process divide among themselves.
         strategy: the one in whose scope model and optimizer were made; None: one device.
+        other_rates: step -> further rates of the optimizer that change: {'beta_1': ...}; None: none.
+        steps_per_epoch: updates in one pass over the data; 0: there are no epochs.
         active: step -> positions of the optimizer's variables that it updates; None: always all. A change of
             the answer traces the step again; variables that rest cost no gradient.
         ema_model: a second network, which receives the moving average of the weights.
@@ -85,6 +87,8 @@ class Trainer:
         batches: Callable[[int], Iterable[Batch]],
         *,
         strategy: tf.distribute.Strategy | None = None,
+        other_rates: Callable[[int], Mapping[str, float]] | None = None,
+        steps_per_epoch: int = 0,
         active: Callable[[int], Sequence[int]] | None = None,
         ema_model: keras.Model | None = None,
         ema_decay: float = 0.999,
@@ -100,6 +104,8 @@ class Trainer:
         self.total_steps = total_steps
         self.batches = batches
         self.strategy = strategy or tf.distribute.get_strategy()
+        self.other_rates = other_rates or (lambda step: {})
+        self.steps_per_epoch = steps_per_epoch
         self.active = active or (lambda step: range(len(optimizer.variables)))
         self.ema_model = ema_model
         self.ema_decay = ema_decay
@@ -127,6 +133,11 @@ class Trainer:
     def elapsed(self) -> float:
         """Seconds of training so far, those of the runs that this one continues included."""
         return self.elapsed_before + time.perf_counter() - self._started_at
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are complete."""
+        return self.step // self.steps_per_epoch if self.steps_per_epoch else 0
 
     def fit(self) -> int:
         """Trains from the current step to the last. Returns the signal that ended it before that, or 0."""
@@ -161,7 +172,8 @@ class Trainer:
         self.reports = []
         for index in range(min(self.updates.count, self.total_steps - self.step)):
             rate = self.schedule(self.step)
-            self.optimizer.rates["learning_rate"].assign(rate)
+            for name, value in {"learning_rate": rate, **self.other_rates(self.step)}.items():
+                self.optimizer.rates[name].assign(value)
             asked = tf.constant([float(signals.received == number) for number in STOP_SIGNALS])
             scale = tf.constant(self.loss_scale.value)
             active = tuple(self.active(self.step))

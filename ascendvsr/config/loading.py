@@ -144,10 +144,12 @@ def _check(config: CfgNode) -> None:
     for key, (only, reason) in FIXED.items():
         if _get(config, key) != only:
             raise InputError(f"{key} is {_get(config, key)!r}, which cannot be had: {reason}; use {only!r}")
-    if len(config.solver.lr_schedule.total_steps) != len(config.solver.lr_schedule.restart_weights):
+    schedule = config.solver.lr_schedule
+    restarts = "Restart" in schedule.type or schedule.type == "CA"
+    if restarts and len(schedule.total_steps) != len(schedule.restart_weights):
         raise InputError(
             "solver.lr_schedule.total_steps and restart_weights should have one entry a period, not "
-            f"{config.solver.lr_schedule.total_steps} and {config.solver.lr_schedule.restart_weights}"
+            f"{schedule.total_steps} and {schedule.restart_weights}"
         )
 
 

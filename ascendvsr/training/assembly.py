@@ -2,10 +2,8 @@
 
 import contextlib
 import functools
-import importlib
 import logging
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
 import keras
@@ -13,60 +11,83 @@ import tensorflow as tf
 from yacs.config import CfgNode
 
 from ascendcv.runner.device import make_strategy
-from ascendcv.runner.hooks.averages import Averages
-from ascendcv.runner.hooks.csv_file import CsvFile
-from ascendcv.runner.hooks.hook import Hook
-from ascendcv.runner.hooks.log_line import LogLine
-from ascendcv.runner.hooks.nonfinite import NonFiniteWatch
-from ascendcv.runner.hooks.offsets import OffsetMagnitude
-from ascendcv.runner.hooks.plots import Plots
-from ascendcv.runner.hooks.samples import Samples
-from ascendcv.runner.hooks.saver import CheckpointSaver
-from ascendcv.runner.hooks.tensorboard import TensorBoard
-from ascendcv.runner.hooks.validation import Validation
 from ascendcv.runner.optimizers import make_optimizer
 from ascendcv.runner.precision import LossScale, make_loss_scale
-from ascendcv.runner.schedules import make_schedule, total_steps
+from ascendcv.runner.schedules import make_momentum_schedule, make_schedule, total_steps
 from ascendcv.runner.state import restore_state
-from ascendcv.runner.trainer import Trainer
+from ascendcv.runner.trainer import Batch, Trainer
 from ascendcv.utils.errors import InputError
-from ascendvsr.evaluate import evaluate_model
 from ascendvsr.models.builder import build_model
-from ascendvsr.restore import restore_settings
-from ascendvsr.training.data import training_batches
+from ascendvsr.training import data
 from ascendvsr.training.groups import make_groups
-from ascendvsr.training.offsets import offset_magnitudes
-from ascendvsr.training.run import FAMILIES, Inputs, train_only
-from ascendvsr.weights.mapping import load_state_dict, load_weights, save_weights
+from ascendvsr.training.hooks import make_hooks
+from ascendvsr.training.resume import resume_warnings
+from ascendvsr.training.run import Inputs, train_only
+from ascendvsr.weights.mapping import load_state_dict, load_weights
 from ascendvsr.weights.names import named_variables
 
 logger = logging.getLogger(__name__)
 
 
-def make_trainer(cfg: CfgNode, inputs: Inputs, chief: bool) -> Trainer:
-    """The trainer of a configuration, in the state from which it goes on."""
+def make_trainer(cfg: CfgNode, inputs: Inputs, family: ModuleType, chief: bool) -> Trainer:
+    """The trainer of a configuration with its hooks, in the state from which it goes on.
+
+    `family`: see `training.run`.
+    """
+    trainer = build_trainer(cfg, inputs, family)
+    batch_size = cfg.data.train_batch_size * trainer.strategy.num_replicas_in_sync
+    trainer.hooks = make_hooks(cfg, inputs, family, batch_size, trainer.steps_per_epoch, chief)
+    newest = inputs.store.newest()
+    if newest:
+        restore_state(trainer, newest, load_weights)
+        logger.info("Going on from %s", newest)
+        for warning in resume_warnings(cfg, inputs.store):
+            logger.warning(warning)
+    else:
+        initialise(cfg, inputs, family, trainer)
+    logger.info(
+        "Training %s with %d weights on %d x %s: %d samples a step, steps %d to %d, %d an epoch",
+        cfg.model.name,
+        trainer.model.count_params(),
+        trainer.strategy.num_replicas_in_sync,
+        _device_kind(),
+        batch_size,
+        trainer.step,
+        trainer.total_steps,
+        trainer.steps_per_epoch,
+    )
+    return trainer
+
+
+def build_trainer(cfg: CfgNode, inputs: Inputs, family: ModuleType) -> Trainer:
+    """The trainer of a configuration without hooks, its network as it comes."""
     # The strategy comes first: one of several workers must be made before TensorFlow does anything else.
     strategy = make_strategy(cfg.device, cfg.device_ids, cfg.rank_size, inputs.cluster, cfg.num_threads)
 
     keras.utils.set_random_seed(cfg.random_seed)
-    family = importlib.import_module(FAMILIES[cfg.model.name])
     loss_scale = make_loss_scale(cfg.solver.loss_scale)
     with strategy.scope(), _precision(cfg, loss_scale):
         model = build_model(cfg)
         ema_model = build_model(cfg) if cfg.solver.ema_decay else None
         learning = [entry for entry in named_variables(model) if entry.variable.trainable]
-        groups = make_groups([entry.name for entry in learning], cfg.solver.param_groups, train_only(cfg))
+        param_groups = [*cfg.solver.param_groups, *(family.freeze(cfg) if hasattr(family, "freeze") else [])]
+        groups = make_groups([entry.name for entry in learning], param_groups, train_only(cfg))
         variables = [entry.variable.value for entry in learning]
         optimizer = make_optimizer(cfg.solver.optimizer, variables, groups.lr_factors)
     batch_size = cfg.data.train_batch_size * strategy.num_replicas_in_sync
-    trainer = Trainer(
+    batches, batches_per_epoch = _data(cfg, inputs, family, batch_size)
+    updates = family.make_updates(cfg)
+    steps_per_epoch = batches_per_epoch * updates.count
+    return Trainer(
         model,
-        family.make_updates(cfg),
+        updates,
         optimizer,
-        make_schedule(cfg.solver.lr_schedule),
-        total_steps(cfg.solver.lr_schedule),
-        functools.partial(training_batches, cfg, inputs.clips, (inputs.worker, inputs.workers), batch_size),
+        make_schedule(cfg.solver.lr_schedule, steps_per_epoch),
+        total_steps(cfg.solver.lr_schedule, steps_per_epoch),
+        batches,
         strategy=strategy,
+        other_rates=_other_rates(cfg, steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
         active=groups.active,
         ema_model=ema_model,
         ema_decay=cfg.solver.ema_decay,
@@ -74,24 +95,28 @@ def make_trainer(cfg: CfgNode, inputs: Inputs, chief: bool) -> Trainer:
         loss_scale=loss_scale,
         xla=cfg.solver.xla,
     )
-    trainer.hooks = _hooks(cfg, inputs, family, batch_size, chief)
-    newest = inputs.store.newest()
-    if newest:
-        restore_state(trainer, newest, load_weights)
-        logger.info("Going on from %s", newest)
-    else:
-        _initialise(cfg, inputs, model, ema_model)
-    logger.info(
-        "Training %s with %d weights on %d x %s: %d samples a step, steps %d to %d",
-        cfg.model.name,
-        model.count_params(),
-        strategy.num_replicas_in_sync,
-        _device_kind(),
-        batch_size,
-        trainer.step,
-        trainer.total_steps,
-    )
-    return trainer
+
+
+def _data(
+    cfg: CfgNode, inputs: Inputs, family: ModuleType, batch_size: int
+) -> tuple[Callable[[int], Iterable[Batch]], int]:
+    """The batches of this worker from a number on, and how many the whole of the data gives."""
+    shard = (inputs.worker, inputs.workers)
+    if hasattr(family, "training_batches"):
+        batches = functools.partial(family.training_batches, cfg, shard, batch_size)
+        return batches, family.steps_per_epoch(cfg, batch_size)
+    target = getattr(family, "TARGET", "centre")
+    batches = functools.partial(data.training_batches, cfg, inputs.clips, shard, batch_size, target=target)
+    return batches, data.steps_per_epoch(cfg, inputs.clips, batch_size)
+
+
+def _other_rates(cfg: CfgNode, steps_per_epoch: int) -> Callable[[int], dict[str, float]] | None:
+    """The optimizer's momentum, where the schedule moves it."""
+    momentum = make_momentum_schedule(cfg.solver.lr_schedule, steps_per_epoch)
+    if momentum is None:
+        return None
+    name = "momentum" if cfg.solver.optimizer.type == "momentum" else "beta_1"
+    return lambda step: {name: momentum(step)}
 
 
 @contextlib.contextmanager
@@ -114,51 +139,23 @@ def _precision(cfg: CfgNode, loss_scale: LossScale) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _initialise(cfg: CfgNode, inputs: Inputs, model: keras.Model, ema_model: keras.Model | None) -> None:
-    """Loads what fits of `init_from` and says what did not; the moving average begins with the weights."""
+def initialise(cfg: CfgNode, inputs: Inputs, family: ModuleType, trainer: Trainer) -> None:
+    """The state in which a run begins.
+
+    The family's own beginning; then what fits of `init_from`, and what did not is said. The moving average begins
+    with the weights.
+    """
+    model = trainer.model
+    if hasattr(family, "initialise"):
+        family.initialise(cfg, model)
     if inputs.initial_weights is not None:
         report = load_state_dict(model, inputs.initial_weights, strict=False, source=cfg.init_from)
         if not report.loaded:
             raise InputError(f"nothing in init_from {cfg.init_from} fits {cfg.model.name}: {report}")
         logger.info("Weights from %s: %s", cfg.init_from, report)
-    if ema_model is not None:
-        for average, variable in zip(ema_model.variables, model.variables, strict=True):
+    if trainer.ema_model is not None:
+        for average, variable in zip(trainer.ema_model.variables, model.variables, strict=True):
             average.assign(variable)
-
-
-def _hooks(cfg: CfgNode, inputs: Inputs, family: ModuleType, batch_size: int, chief: bool) -> list[Hook]:
-    """What happens beside training: all of it on the chief, on other workers what may end training."""
-    solver, output_dir = cfg.solver, Path(cfg.output_dir)
-    watch = NonFiniteWatch(solver.max_nonfinite_steps)
-    if not chief:
-        return [watch]
-    log_csv = output_dir / "log" / "log.csv"
-    return [
-        watch,
-        Averages(solver.print_interval, batch_size),
-        LogLine(),
-        OffsetMagnitude(10 * solver.print_interval, offset_magnitudes),
-        Samples(solver.sample_interval, output_dir / "sample", family.picture),
-        Validation(solver.validation_interval, functools.partial(_scores, cfg, inputs)),
-        CsvFile(log_csv),
-        TensorBoard(output_dir / "log" / "tensorboard"),
-        CheckpointSaver(inputs.store, solver.checkpoint_interval, save_weights),
-        Plots(log_csv, output_dir / "plots"),
-    ]
-
-
-def _scores(cfg: CfgNode, inputs: Inputs, model: keras.Model) -> dict[str, float]:
-    """PSNR and SSIM (RGB, mean over all frames) on the evaluation set, by the configuration's protocol."""
-    total = evaluate_model(
-        model,
-        inputs.eval_clips,
-        crop_border=cfg.eval.crop_border,
-        rounding=cfg.eval.rounding,
-        measures=("psnr", "ssim"),
-        baseline=False,
-        **restore_settings(cfg),
-    )["total"]
-    return {name: total[name] for name in ("psnr", "ssim")}
 
 
 def _device_kind() -> str:

@@ -11,10 +11,13 @@ _KEYS = {"pattern", "lr_mult", "freeze_until"}
 
 @dataclass(frozen=True)
 class Groups:
-    """For each weight the factor of its learning rate and the iteration (from 1) that it begins to learn in."""
+    """For each weight the factor of its learning rate and the iteration (from 1) that it begins to learn in.
+
+    The iteration is infinite for a weight that never learns.
+    """
 
     lr_factors: list[float]
-    freeze_until: list[int]
+    freeze_until: list[float]
 
     def active(self, step: int) -> tuple[int, ...]:
         """Positions of the weights that update `step` (from 0) changes: that update is iteration step + 1."""
@@ -30,24 +33,25 @@ def make_groups(
         names: of all weights.
         param_groups: `solver.param_groups`: [{pattern: REGEX, lr_mult: 1.0, freeze_until: 0}, ...]. A weight
             is in the first group whose pattern is found in its name; without one it learns at the plain rate.
+            A weight with freeze_until `.inf` never learns.
         train_only: pattern and iteration: until then only names that contain the pattern learn. EDVR's second
             stage is ('fusion', 50000): nothing but the fusion learns in iterations 1 to 49,999.
     Raises:
         InputError: an impossible group, or a pattern that no name contains.
     """
     check_groups(param_groups, train_only)
-    factors, freeze_until = [1.0] * len(names), [0] * len(names)
+    factors, freeze_until = [1.0] * len(names), [0.0] * len(names)
     for index, name in enumerate(names):
         group = next((group for group in param_groups if re.search(group["pattern"], name)), {})
         factors[index] = float(group.get("lr_mult", 1.0))
-        freeze_until[index] = int(group.get("freeze_until", 0))
+        freeze_until[index] = float(group.get("freeze_until", 0))
         if train_only[0] and not re.search(train_only[0], name):
             freeze_until[index] = max(freeze_until[index], train_only[1])
     for pattern in [group["pattern"] for group in param_groups] + [train_only[0]]:
         if not any(re.search(pattern, name) for name in names):
             raise InputError(f"the pattern {pattern!r} in solver matches no weight; there are {names[0]}, ...")
     if min(freeze_until) > 1:
-        raise InputError(f"solver.param_groups and train_only freeze all weights until step {min(freeze_until)}")
+        raise InputError(f"solver.param_groups and train_only freeze all weights until step {min(freeze_until):g}")
     return Groups(factors, freeze_until)
 
 

@@ -17,7 +17,8 @@ def offset_magnitudes(model: keras.Model, clip) -> dict[str, float]:
         for name, layer in named_layers(model):
             if isinstance(layer, DCNv2Pack):
                 found[name] = stack.enter_context(_recorded_offsets(layer))
-        model(clip, training=False)
+        if found:
+            model(clip, training=False)
     return {name: float(ops.mean(ops.stack(means))) for name, means in found.items()}
 
 

@@ -14,7 +14,10 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["inference", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], *([command, "--help"] for command in ("train", "lrfinder", "inference", "eval", "cost"))],
+)
 def test_help_is_printed_without_importing_tensorflow(arguments):
     script = (
         "import sys\n"

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ascendcv.runner.hooks.hook import Hook
@@ -21,7 +22,7 @@ class CsvFile(Hook):
     def start(self, trainer) -> None:
         rows = [row for row in read_rows(self.path) if int(row["step"]) <= trainer.step]
         self._columns = list(rows[0]) if rows else ["step"]
-        self._rewrite(rows)
+        write_rows(self.path, rows, self._columns)
 
     def after_batch(self, trainer) -> None:
         if not trainer.scalars:
@@ -29,16 +30,10 @@ class CsvFile(Hook):
         new = [name for name in trainer.scalars if name not in self._columns]
         if new:
             self._columns += new
-            self._rewrite(read_rows(self.path))
+            write_rows(self.path, read_rows(self.path), self._columns)
         row = {"step": trainer.step, **trainer.scalars}
         with open(self.path, "a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow(row)
-
-    def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        with atomic_path(self.path) as temporary, open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns)
-            writer.writeheader()
-            writer.writerows(rows)
 
 
 def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
@@ -49,3 +44,14 @@ def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
         return []
     complete = text[: text.rfind("\n") + 1]
     return list(csv.DictReader(complete.splitlines()))
+
+
+def write_rows(
+    path: str | os.PathLike, rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None
+) -> None:
+    """Writes a whole CSV file; without `columns` it has all that occur in a row, in order of appearance."""
+    columns = columns or list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

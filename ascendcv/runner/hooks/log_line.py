@@ -17,19 +17,22 @@ class LogLine(Hook):
 
 
 def format_line(step: int, scalars: Mapping[str, float]) -> str:
-    """`Step:20, lr:0.00040000, loss:9476.21899544, time:209.62ms, fps:19.08, loss/px:0.05, psnr:25.3, eta:..`
+    """`Step:20, lr:0.00040000, loss:9476.21899544, time:209.62ms, fps:19.08, loss/l1:0.05, psnr:25.3, eta:..`
 
-    The first five are the line of the TensorFlow EDVR release; `loss/px` is the same loss over one value of
-    one pixel, `psnr` that of the training crops in dB, `eta` the time left.
+    The first five are the line of the TensorFlow EDVR release. Then come the parts of the loss (`loss/px` is the
+    same loss over one value of one pixel), the PSNR of the training crops in dB and the time left: in this epoch,
+    where there are epochs, and in the whole run.
     """
     line = (
         f"Step:{step}, lr:{scalars['lr']:.8f}, loss:{scalars['loss']:.8f}, "
         f"time:{scalars['time']:.2f}ms, fps:{scalars['fps']:.2f}"
     )
-    if "loss/px" in scalars:
-        line += f", loss/px:{scalars['loss/px']:.6f}"
+    for name in sorted(name for name in scalars if name.startswith("loss/")):
+        line += f", {name}:{scalars[name]:.6f}"
     if "psnr" in scalars:
         line += f", psnr:{scalars['psnr']:.2f}"
+    if "eta_epoch" in scalars:
+        line += f", epoch:{scalars['epoch']:.2f}, eta_epoch:{format_duration(scalars['eta_epoch'])}"
     return f"{line}, eta:{format_duration(scalars['eta'])}"
 
 

@@ -24,6 +24,8 @@ class OffsetMagnitude(Hook):
     def after_batch(self, trainer) -> None:
         if trainer.due(self.interval):
             found = self.magnitudes(trainer.model, trainer.batch["lq"][:1])
+            if not found:  # a network without deformable convolutions
+                return
             trainer.scalars |= {f"offset/{name}": value for name, value in found.items()}
             told = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
             logger.info("Mean |offset| in pixels at step %d: %s", trainer.step, told)

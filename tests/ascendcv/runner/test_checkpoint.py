@@ -1,19 +1,24 @@
 """Checkpoint folders: complete or not there, damage noticed, the newest and the best kept."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ascendcv.runner.checkpoint import CheckpointStore, damage, read_meta
+from ascendcv.runner.checkpoint import CheckpointStore, damage, find_checkpoint, read_meta
 from ascendcv.utils.errors import InputError
 
 
-def write(store: CheckpointStore, step: int, content: bytes = b"weights") -> Path:
+def write(
+    store: CheckpointStore, step: int, content: bytes = b"weights", score: float | None = None, epoch: int = 0
+) -> Path:
     def fill(folder: Path) -> dict:
         (folder / "model.weights.h5").write_bytes(content)
-        return {"elapsed_seconds": 1.5}
+        return {"elapsed_seconds": 1.5, "epoch": epoch}
 
-    return store.write(step, fill)
+    return store.write(step, fill, score)
 
 
 @pytest.fixture
@@ -84,15 +89,63 @@ def test_only_damaged_ones_are_an_error(store):
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
     store = CheckpointStore(tmp_path, "EDVR", keep=2)
-    for step in (1, 2, 3):
-        write(store, step)
-        if step == 1:
-            store.mark_best(1, 30.5)
-    write(store, 4)
+    for step, score in ((1, 30.5), (2, None), (3, 30.5), (4, 29.0)):
+        write(store, step, score=score)
     assert store.steps() == [1, 3, 4]
     assert store.best() == (1, 30.5)
-    store.mark_best(4, 31.0)
-    assert store.steps() == [3, 4]
+    write(store, 5, score=31.0)
+    assert store.steps() == [4, 5]
+
+
+def test_any_number_of_the_best_is_kept_and_the_lowest_may_be_the_best(tmp_path):
+    store = CheckpointStore(tmp_path, "EDVR", keep=1, keep_best=3, lowest=True)
+    for step, score in enumerate([0.5, 0.2, 0.9, 0.3, 0.4, 0.6], 1):
+        write(store, step, score=score)
+    assert store.steps() == [2, 4, 5, 6]
+    assert store.ranking() == [(2, 0.2), (4, 0.3), (5, 0.4), (6, 0.6)]
+    assert store.is_worthy(0.39)
+    assert not store.is_worthy(0.4)
+    assert not store.is_worthy(float("nan"))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=12), st.integers(1, 3), st.integers(0, 3))
+def test_what_is_kept_are_the_newest_and_the_best_of_all_that_were_written(scores, keep: int, keep_best: int):
+    with tempfile.TemporaryDirectory() as folder:
+        store = CheckpointStore(folder, "EDVR", keep=keep, keep_best=keep_best)
+        for step, score in enumerate(scores):
+            write(store, step, b"", score)
+        ranked = sorted((-score, step) for step, score in enumerate(scores) if score is not None)
+        best = {step for _, step in ranked[:keep_best]}
+        assert store.steps() == sorted(set(range(len(scores))[-keep:]) | best)
+
+
+def test_a_checkpoint_is_found_by_what_it_is(tmp_path):
+    store = CheckpointStore(tmp_path, "EDVR")
+    for step, score, epoch in ((10, 30.0, 0), (20, 31.0, 1), (25, 29.0, 1), (40, None, 2)):
+        write(store, step, score=score, epoch=epoch)
+    assert find_checkpoint(tmp_path, "best").name == "EDVR-20"
+    assert find_checkpoint(tmp_path, "best", lowest=True).name == "EDVR-25"
+    assert find_checkpoint(tmp_path, "latest").name == "EDVR-40"
+    assert find_checkpoint(tmp_path, "epoch:1").name == "EDVR-20"
+    assert find_checkpoint(tmp_path, "epoch:2", "EDVR").name == "EDVR-40"
+    for which in ("epoch:3", "epoch:x"):
+        with pytest.raises(InputError, match=r"there are the epochs 0, 1, 2"):
+            find_checkpoint(tmp_path, which)
+
+
+def test_a_checkpoint_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(InputError, match="it holds none"):
+        find_checkpoint(tmp_path / "missing", "best")
+    write(CheckpointStore(tmp_path, "EDVR"), 1)
+    with pytest.raises(InputError, match="the run was not validated; say latest"):
+        find_checkpoint(tmp_path, "best")
+    write(CheckpointStore(tmp_path, "PVDNet"), 1)
+    with pytest.raises(InputError, match="of EDVR and PVDNet: give the path"):
+        find_checkpoint(tmp_path, "latest")
+    assert find_checkpoint(tmp_path, "latest", "PVDNet").name == "PVDNet-1"
+    with pytest.raises(InputError, match="it holds none of DBN"):
+        find_checkpoint(tmp_path, "latest", "DBN")
 
 
 def test_a_run_that_went_back_over_a_damaged_one_keeps_its_own(tmp_path):

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ascendcv.runner.optimizers import ADAM, MOMENTUM, Optimizer, make_optimizer
+from ascendcv.runner.optimizers import (
+    ADAM,
+    ADAM_L2,
+    ADAMW,
+    MOMENTUM,
+    MOMENTUM_L2,
+    RADAM,
+    Optimizer,
+    make_optimizer,
+)
 from ascendcv.utils.errors import InputError
 
 RATES = {"learning_rate": 1e-2, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-8}
@@ -61,6 +70,62 @@ def test_momentum_accumulates_gradients():
     np.testing.assert_allclose(variable.numpy(), [1 - 0.1 - 0.05, 2 + 0.1 - 0.1 * 1.5], rtol=1e-6)
 
 
+def torch_steps(kind: str, value: np.ndarray, gradients: np.ndarray, **options: float) -> np.ndarray:
+    """The vector after each gradient, by an optimizer of torch.optim."""
+    torch = pytest.importorskip("torch")
+    parameter = torch.nn.Parameter(torch.tensor(value))
+    optimizer = getattr(torch.optim, kind)([parameter], **options)
+    found = []
+    for gradient in gradients:
+        parameter.grad = torch.tensor(gradient)
+        optimizer.step()
+        found.append(parameter.detach().numpy().copy())
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "rates", "options"),
+    [
+        (ADAM_L2, "Adam", RATES, {"lr": 1e-2, "betas": (0.9, 0.99)}),
+        (ADAMW, "AdamW", RATES, {"lr": 1e-2, "betas": (0.9, 0.99)}),
+        (MOMENTUM_L2, "SGD", {"learning_rate": 1e-2, "momentum": 0.9}, {"lr": 1e-2, "momentum": 0.9}),
+    ],
+    ids=["Adam", "AdamW", "momentum"],
+)
+def test_weight_decay_is_that_of_pytorch(rule, kind: str, rates: dict, options: dict):
+    rng = np.random.default_rng(2)
+    value, gradients = rng.normal(size=5).astype(np.float32), rng.normal(size=(20, 5)).astype(np.float32)
+    variable = tf.Variable(value)
+    optimizer = Optimizer(rule, [variable], rates | {"weight_decay": 0.3})
+    expected = torch_steps(kind, value, gradients, weight_decay=0.3, **options)
+    for gradient, vector in zip(gradients, expected, strict=True):
+        apply(optimizer, {0: gradient})
+        np.testing.assert_allclose(variable.numpy(), vector, rtol=0, atol=2e-6)
+
+
+def test_decoupled_decay_goes_with_the_rate_of_the_variable_and_an_l2_penalty_with_the_gradient():
+    """Without a gradient AdamW shrinks by rate times decay; Adam's penalty is a gradient like any other."""
+    slow, fast, penalised = (tf.Variable([2.0]) for _ in range(3))
+    rates = RATES | {"weight_decay": 0.5}
+    apply(Optimizer(ADAMW, [slow, fast], rates, [0.1, 1.0]), {0: np.zeros(1), 1: np.zeros(1)})
+    apply(Optimizer(ADAM_L2, [penalised], rates), {0: np.zeros(1)})
+    np.testing.assert_allclose([slow.numpy()[0], fast.numpy()[0]], [2 * (1 - 5e-4), 2 * (1 - 5e-3)], rtol=1e-6)
+    np.testing.assert_allclose(penalised.numpy(), [2 - 1e-2], rtol=1e-6)
+
+
+def test_radam_is_rectified_from_a_length_of_five_on():
+    """With beta_2 0.99 that is from its sixth update on; before, it is momentum without a bias."""
+    variable = tf.Variable([0.0])
+    optimizer = Optimizer(RADAM, [variable], RATES | {"weight_decay": 0.0})
+    steps = []
+    for _ in range(8):
+        before = variable.numpy()[0]
+        apply(optimizer, {0: np.array([100.0])})
+        steps.append(before - variable.numpy()[0])
+    np.testing.assert_allclose(steps[:5], 1e-2 * 100, rtol=1e-5)
+    assert all(0 < step < 1e-2 for step in steps[5:])
+
+
 def test_rates_are_assigned_between_updates(values):
     variable = tf.Variable(values[1])
     optimizer = Optimizer(ADAM, [variable], RATES)
@@ -104,7 +169,7 @@ def test_what_is_not_finite_changes_nothing(values, bad: float):
 
 
 def test_a_configuration_names_its_optimizer():
-    settings = SimpleNamespace(type="Adam", beta_1=0.8, beta_2=0.9, epsilon=1e-6, momentum=0.7)
+    settings = SimpleNamespace(type="Adam", beta_1=0.8, beta_2=0.9, epsilon=1e-6, momentum=0.7, weight_decay=0.0)
     adam = make_optimizer(settings, [tf.Variable([1.0])])
     assert {name: float(rate.numpy()) for name, rate in adam.rates.items()} == {
         "learning_rate": 0.0,
@@ -114,6 +179,15 @@ def test_a_configuration_names_its_optimizer():
     }
     settings.type = "momentum"
     assert float(make_optimizer(settings, [tf.Variable([1.0])]).rates["momentum"].numpy()) == 0.7
+    settings.weight_decay = 4e-4
+    for kind, rule in {"Adam": ADAM_L2, "AdamW": ADAMW, "RAdam": RADAM, "momentum": MOMENTUM_L2}.items():
+        settings.type = kind
+        made = make_optimizer(settings, [tf.Variable([1.0])])
+        assert made.rule is rule
+        assert float(made.rates["weight_decay"].numpy()) == 4e-4
+    settings.weight_decay = -1.0
+    with pytest.raises(InputError, match="weight_decay should be 0 or more"):
+        make_optimizer(settings, [])
     settings.type = "AdaGrad"
     with pytest.raises(InputError, match="'AdaGrad' is not known"):
         make_optimizer(settings, [])

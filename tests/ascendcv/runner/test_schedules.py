@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +12,10 @@ from ascendcv.runner.schedules import (
     cosine,
     cosine_annealing_restart,
     cosine_restart,
+    make_momentum_schedule,
     make_schedule,
     multistep_restart,
+    one_cycle,
     total_steps,
 )
 from ascendcv.utils.errors import InputError
@@ -105,6 +108,13 @@ def settings(**changes: object) -> SimpleNamespace:
         "warmup_steps": 0,
         "milestones": [2],
         "gamma": 0.1,
+        "step_size": 2,
+        "unit": "steps",
+        "max_lr": 4e-3,
+        "pct_start": 0.3,
+        "final_div_factor": 1e4,
+        "base_momentum": 0.85,
+        "max_momentum": 0.95,
     }
     return SimpleNamespace(**(defaults | changes))
 
@@ -115,6 +125,57 @@ def test_a_configuration_names_its_schedule():
     assert make_schedule(settings(type="CosineAnnealingRestart"))(4) == pytest.approx(1e-5)
     multistep = make_schedule(settings(type="MultiStepRestart"))
     np.testing.assert_allclose(values(multistep, [1, 2, 4]), [1e-3, 1e-4, 0.5e-3])
+    one = {"total_steps": [10]}
+    np.testing.assert_allclose(values(make_schedule(settings(type="MultiStep", **one)), [1, 2]), [1e-3, 1e-4])
+    np.testing.assert_allclose(values(make_schedule(settings(type="StepLR", **one)), [1, 2, 4]), [1e-3, 1e-4, 1e-5])
+    np.testing.assert_allclose(values(make_schedule(settings(type="LD", **one)), [2, 3]), [1e-3, 1e-4])
+    np.testing.assert_allclose(values(make_schedule(settings(type="CA")), [0, 4, 5]), [1e-3, 1e-5, 0.5e-3])
+    np.testing.assert_allclose(
+        values(make_schedule(settings(type="OneCycle", **one)), [0, 2, 9]), [1e-3, 4e-3, 1e-7]
+    )
+
+
+def test_epochs_are_a_unit():
+    """Everything that counts steps counts epochs instead."""
+    epochs = settings(type="MultiStep", unit="epochs", total_steps=[10])
+    np.testing.assert_allclose(values(make_schedule(epochs, 7), [13, 14]), [1e-3, 1e-4])
+    assert total_steps(epochs, 7) == 70
+    warm = settings(type="CosineAnnealingRestart", unit="epochs", warmup_steps=2)
+    np.testing.assert_allclose(values(make_schedule(warm, 5), [0, 4]), [1e-4, 5e-4])
+
+
+@hypothesis.settings(deadline=None, max_examples=30)
+@given(steps=st.integers(4, 60), pct_start=st.floats(0.05, 0.95))
+def test_one_cycle_is_that_of_pytorch(steps: int, pct_start: float):
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    hypothesis.assume(abs(pct_start * steps - 1) > 1e-6)  # where PyTorch divides by zero
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 5e-5, total_steps=steps, pct_start=pct_start, div_factor=6.25, final_div_factor=1e4
+    )
+    changes = {"base_lr": 8e-6, "max_lr": 5e-5, "total_steps": [steps], "pct_start": pct_start}
+    rate = make_schedule(settings(type="OneCycle", **changes))
+    momentum = make_momentum_schedule(settings(type="OneCycle", **changes))
+    for step in range(steps):
+        group = optimizer.param_groups[0]
+        assert rate(step) == pytest.approx(group["lr"], rel=1e-9)
+        assert momentum(step) == pytest.approx(group["betas"][0], rel=1e-9)
+        optimizer.step()
+        if step + 1 < steps:
+            scheduler.step()
+    with pytest.raises(ValueError, match="past the end of the cycle"):
+        rate(steps)
+
+
+def test_only_one_cycle_moves_the_momentum():
+    assert make_momentum_schedule(settings()) is None
+    momentum = make_momentum_schedule(settings(type="OneCycle", total_steps=[10]))
+    np.testing.assert_allclose(values(momentum, [0, 2, 9]), [0.95, 0.85, 0.95])
+
+
+def test_a_cycle_whose_rise_is_shorter_than_a_step_begins_at_its_top():
+    assert one_cycle(1.0, 5.0, 0.1, 3, 0.1)(0) < 5.0
+    assert one_cycle(1.0, 5.0, 0.1, 4, 0.25)(0) == 5.0
 
 
 def test_total_steps_is_the_sum_of_the_periods_but_the_first_of_a_cosine():
@@ -131,6 +192,13 @@ def test_total_steps_is_the_sum_of_the_periods_but_the_first_of_a_cosine():
         ({"base_lr": 0.0}, "base_lr should be above 0"),
         ({"warmup_steps": 3}, "warmup_steps needs the type CosineAnnealingRestart"),
         ({"type": "Exponential"}, "'Exponential' is not known"),
+        ({"unit": "hours"}, "unit should be steps or epochs"),
+        ({"type": "StepLR"}, "StepLR has one period"),
+        ({"type": "StepLR", "total_steps": [9], "step_size": 0}, "step_size should be above 0"),
+        ({"type": "OneCycle", "total_steps": [9], "max_lr": 1e-4}, "max_lr 0.0001 is below base_lr 0.001"),
+        ({"type": "OneCycle", "total_steps": [9], "pct_start": 1.0}, "pct_start should be between 0 and 1"),
+        ({"type": "OneCycle", "total_steps": [9], "final_div_factor": 0.0}, "final_div_factor should be above 0"),
+        ({"type": "OneCycle", "total_steps": [9], "base_momentum": 0.99}, "base_momentum 0.99 and max_momentum"),
     ],
 )
 def test_impossible_settings_are_named(changes: dict, message: str):

@@ -75,6 +75,23 @@ def test_hooks_are_called_around_the_batches_and_rates_follow_the_schedule():
     assert all(report.keys() >= {"loss", "error", "gradient_norm"} for report in recorder.reports)
 
 
+def test_other_rates_follow_their_own_schedule():
+    """As the momentum does in a one-cycle schedule."""
+    seen = []
+
+    class Look(Hook):
+        def after_batch(self, trainer):
+            seen.append(float(trainer.optimizer.rates["beta_1"].numpy()))
+
+    trainer = make_trainer(other_rates=lambda step: {"beta_1": 0.5 + 0.1 * step}, hooks=[Look()], total_steps=3)
+    trainer.fit()
+    assert seen == pytest.approx([0.5, 0.6, 0.7])
+    fixed = make_trainer(total_steps=3)
+    fixed.fit()
+    pairs = zip(weights(trainer.model), weights(fixed.model), strict=True)
+    assert any(np.abs(found - plain).max() > 1e-4 for found, plain in pairs)
+
+
 def test_training_reduces_the_loss():
     recorder = Recorder()
     trainer = make_trainer(hooks=[recorder], total_steps=40, batches=lambda first: iter([next(batches(0))] * 40))

@@ -76,6 +76,18 @@ def weights(model: keras.Model) -> list[np.ndarray]:
     return [v.numpy() for v in model.trainable_variables]
 
 
+class Keep(Hook):
+    """Keeps the scalars and reports of each batch."""
+
+    def __init__(self):
+        self.scalars = {}
+        self.reports = []
+
+    def after_batch(self, trainer):
+        self.scalars[trainer.step] = dict(trainer.scalars)
+        self.reports += trainer.reports
+
+
 class Announce(Hook):
     """Says when training has begun."""
 

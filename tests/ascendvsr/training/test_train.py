@@ -1,15 +1,19 @@
 """The command `train` on a small training set: what it writes, refuses, takes up and goes on with."""
 
 import csv
-import json
 import re
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from ascendcv.runner.checkpoint import find_checkpoint
+from ascendcv.runner.trainer import Trainer
 from ascendcv.utils.errors import InputError
+from ascendvsr import cli
 from ascendvsr.config import load_config
 from ascendvsr.training.run import train
 from ascendvsr.weights import load_checkpoint
@@ -39,19 +43,29 @@ def trained(training_set, tmp_path_factory) -> Path:
         "solver.validation_interval": 2,
         "solver.sample_interval": 4,
         "solver.keep_checkpoints": 1,
+        "solver.save_sources": True,
     }
+    more["solver.notify_command"] = f"cat >> '{more['output_dir']}/told.txt'"
     return run(SETTINGS | more)
 
 
 def test_a_run_leaves_checkpoints_logs_plots_and_its_configuration(trained):
     folders = {"config", "log", "plots", "sample"}
-    best = json.loads((trained / "best.json").read_text())
-    assert {path.name for path in trained.iterdir()} == folders | {"best.json", "EDVR-4", best["checkpoint"]}
+    best = find_checkpoint(trained, "best")
+    assert {path.name for path in trained.iterdir()} == folders | {"EDVR-4", best.name, "cost.txt", "told.txt"}
     files = {"model.weights.h5", "ema.weights.h5", "state.npz", "meta.json"}
     assert {path.name for path in (trained / "EDVR-4").iterdir()} == files
-    assert {path.name for path in (trained / "plots").iterdir()} == {"loss.png", "psnr.png", "learning_rate.png"}
+    plots = {path.name for path in (trained / "plots").iterdir()}
+    assert plots == {
+        f"{name}.{kind}" for name in ("loss", "psnr", "ssim", "learning_rate") for kind in ("png", "pdf")
+    }
     assert [path.name for path in (trained / "sample").iterdir()] == ["00000004.png"]
     assert list((trained / "log/tensorboard").glob("events.*"))
+    assert len((trained / "log/logbook.txt").read_text().splitlines()) == 2
+    assert (trained / "told.txt").read_text() == (trained / "log/logbook.txt").read_text()
+    assert (trained / "cost.txt").read_text().startswith("EDVR: one call on 1 frames of 720x1280")
+    (sources,) = (trained / "config").glob("sources-*.zip")
+    sources.unlink()
     (config,) = (trained / "config").iterdir()
     assert re.fullmatch(r"train-\d{8}T\d{6}\.yaml", config.name)
     assert yaml.safe_load(config.read_text())["edvr"]["mid_channels"] == 8
@@ -62,9 +76,10 @@ def test_the_log_has_the_line_of_the_release(trained):
     text = log.read_text()
     time = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
     line = r"Step:1, lr:0\.00040000, loss:\d+\.\d{8}, time:\d+\.\d\dms, fps:\d+\.\d\d, "
-    line += r"loss/px:0\.\d{6}, psnr:\d+\.\d\d, eta:"
+    line += r"loss/px:0\.\d{6}, psnr:\d+\.\d\d, epoch:0\.50, eta_epoch:0:00:\d\d, eta:0:0\d:\d\d$"
     assert re.search(time + line, text, re.MULTILINE)
     assert re.search(time + r"Validation at step 4: psnr:\d\d\.\d{4}, ssim:0\.\d{4}", text, re.MULTILINE)
+    assert re.search(time + r"Epoch:2, step:4, lr:.*, val/psnr:\d\d\.\d+, .*elapsed:", text, re.MULTILINE)
     assert re.search(time + r"Done at step 4$", text, re.MULTILINE)
 
 
@@ -81,6 +96,22 @@ def test_the_moving_average_is_what_a_checkpoint_is_read_as(trained):
     read = load_checkpoint(trained / "EDVR-4")
     assert all(np.array_equal(read[name], ema[name]) for name in ema)
     assert any(np.any(ema[name] != plain[name]) for name in ema)
+
+
+@pytest.mark.parametrize(("which", "configured"), [("best", False), ("epoch:2", True)])
+def test_a_checkpoint_of_the_run_is_named_by_what_it_is(
+    trained, tmp_path, frame_folder, monkeypatch, which: str, configured: bool
+):
+    """With the run's own configuration file or without one."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest keeps its own handlers
+    output = shutil.copytree(trained, tmp_path / "run")
+    source = ["--config-file", *map(str, (output / "config").glob("train-*.yaml"))] if configured else []
+    places = ["--input", str(frame_folder(count=1)), "--output", str(tmp_path / "restored")]
+    arguments = [*source, "--checkpoint", which, *places, "output_dir", str(output), "device", "cpu"]
+    assert cli.main(["inference", *arguments]) == 0
+    assert len(list((tmp_path / "restored").iterdir())) == 1
+    (used,) = (output / "config").glob("inference-*.yaml")
+    assert yaml.safe_load(used.read_text())["checkpoint"] == str(find_checkpoint(output, which))
 
 
 def test_a_folder_that_holds_checkpoints_is_not_trained_over(trained, settings):
@@ -130,6 +161,66 @@ def test_bfloat16_keeps_float32_weights_and_says_what_it_costs(settings, capsys)
     assert "Training in bfloat16: on CPUs it is about twice as fast as float32" in capsys.readouterr().out
 
 
+def test_epochs_without_validation_lower_the_rate_and_save_checkpoints(settings):
+    """Two updates are an epoch of the training set."""
+    output = run(
+        settings(
+            {
+                "solver.lr_schedule.type": "MultiStep",
+                "solver.lr_schedule.unit": "epochs",
+                "solver.lr_schedule.total_steps": [3],
+                "solver.lr_schedule.milestones": [1, 2],
+                "solver.lr_schedule.gamma": 0.5,
+                "solver.checkpoint_epochs": 2,
+            }
+        )
+    )
+    rows = list(csv.DictReader((output / "log/log.csv").open()))
+    assert [float(row["lr"]) for row in rows] == [4e-4, 4e-4, 2e-4, 2e-4, 1e-4, 1e-4]
+    assert sorted(path.name for path in output.glob("EDVR-*")) == ["EDVR-4", "EDVR-6"]
+    assert find_checkpoint(output, "epoch:2").name == "EDVR-4"
+
+
+def test_one_cycle_moves_the_momentum_of_adamw(settings, monkeypatch):
+    seen = []
+    update = Trainer._train_on
+
+    def watched(trainer, *arguments):
+        update(trainer, *arguments)
+        seen.append([float(trainer.optimizer.rates[name].numpy()) for name in ("learning_rate", "beta_1")])
+
+    monkeypatch.setattr(Trainer, "_train_on", watched)
+    run(
+        settings(
+            {
+                "solver.optimizer.type": "AdamW",
+                "solver.optimizer.weight_decay": 0.01,
+                "solver.lr_schedule.type": "OneCycle",
+                "solver.lr_schedule.base_lr": 1e-4,
+                "solver.lr_schedule.max_lr": 1e-3,
+                "solver.lr_schedule.pct_start": 0.5,
+            }
+        )
+    )
+    assert seen[0] == pytest.approx([1e-4, 0.95])
+    assert seen[1] == pytest.approx([1e-3, 0.85])
+    assert seen[3] == pytest.approx([1e-8, 0.95])
+
+
+def test_a_run_that_goes_on_says_what_is_different_and_refuses_what_cannot_be(settings, capsys):
+    output = run(settings({"solver.lr_schedule.total_steps": [1]}))
+    longer = {"continue_training": True, "solver.lr_schedule.total_steps": [2]}
+    for key, value in (("model.num_frames", 3), ("data.clip_length", 3), ("solver.optimizer.type", "AdamW")):
+        with pytest.raises(InputError, match=f"holds a run with {key} .* cannot change in a run"):
+            run(settings(longer | {key: value}))
+    assert not (output / "EDVR-2").exists()
+    run(settings(longer | {"random_seed": 7, "data.train_batch_size": 2}))
+    said = capsys.readouterr().out
+    assert "the random seed was 20210126 and is 7 now (random_seed)" in said
+    assert "the global batch size was 4 and is 2 now (batch_size)" in said
+    assert (output / "EDVR-2").exists()
+
+
 @pytest.mark.slow
 def test_xla_trains(settings):
     assert (run(settings({"solver.xla": True, "solver.lr_schedule.total_steps": [2]})) / "EDVR-2").is_dir()
@@ -138,9 +229,13 @@ def test_xla_trains(settings):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model.name": "PVDNet"}, "model.name 'PVDNet' cannot be trained"),
+        ({"model.name": "SRCNN"}, "model.name 'SRCNN' cannot be trained"),
         ({"solver.lr_schedule.base_lr": 0.0}, "base_lr should be above 0"),
         ({"solver.loss_scale": "128"}, "solver.loss_scale '128'"),
+        (
+            {"solver.lr_schedule.type": "OneCycle", "solver.lr_schedule.max_lr": 1e-5},
+            "max_lr 1e-05 is below base_lr",
+        ),
         ({"solver.xla": True, "rank_size": 2}, "solver.xla compiles for one device only"),
         ({"solver.train_only.pattern": "("}, "no regular expression"),
         ({"cluster_file": "none.json"}, "cannot read cluster_file none.json"),

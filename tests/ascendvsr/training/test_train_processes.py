@@ -12,12 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ascendcv.runner.hooks.csv_file import read_rows
 from ascendvsr.weights import load_checkpoint
 from tests.ascendcv.runner.test_distribution import free_ports
 from tests.ascendvsr.training.conftest import write_set
 from tests.support import PROJECT, command_line
 
 WHOLE = {"edvr.with_tsa": True, "solver.ema_decay": 0.9}
+ONE_CYCLE = {
+    "solver.optimizer.type": "AdamW",
+    "solver.optimizer.weight_decay": 0.01,
+    "solver.lr_schedule.type": "OneCycle",
+    "solver.lr_schedule.base_lr": 1e-4,
+    "solver.lr_schedule.max_lr": 1e-3,
+    "solver.lr_schedule.total_steps": [24],
+}
 
 
 def pairs(settings: dict[str, object]) -> list[str]:
@@ -54,7 +63,7 @@ def state(folder: Path) -> dict[str, np.ndarray]:
 
 
 def test_a_run_that_was_killed_at_any_moment_goes_on_to_the_same_bits(settings, tmp_path):
-    wanted = settings(WHOLE | {"solver.lr_schedule.total_steps": [24], "solver.checkpoint_interval": 2})
+    wanted = settings(WHOLE | ONE_CYCLE | {"solver.checkpoint_interval": 2})
     whole = start(wanted | {"output_dir": str(tmp_path / "whole")})
     killed = start(wanted)
     output = Path(wanted["output_dir"])
@@ -73,6 +82,10 @@ def test_a_run_that_was_killed_at_any_moment_goes_on_to_the_same_bits(settings, 
     rows = (output / "log/log.csv").read_text().splitlines()[1:]
     assert [int(row.split(",")[0]) for row in rows] == list(range(1, 25))
     assert not list(output.glob(".tmp-*"))
+    books = [read_rows(folder / "log/epochs.csv") for folder in (tmp_path / "whole", output)]
+    assert [int(row["epoch"]) for row in books[0]] == list(range(1, 13))
+    for whole_row, row in zip(*books, strict=True):
+        assert whole_row | {"elapsed": ""} == row | {"elapsed": ""}
 
 
 @pytest.mark.slow
