@@ -1,14 +1,15 @@
 """A network as a frozen graph and a SavedModel for deployment, both proven equal to the Keras model.
 
-Input of both, `frames`: float32 RGB in [0, 1], [N, T, H, W, C], or [N * T, H, W, C] with
-`model.input_format_dimension` 4: the frames of a window one after the other. Output, `restored`:
-[N, H', W', C], float32 as the network gives it, or with `model.convert_output_to_uint8` clipped to [0, 1],
-multiplied by 255 and rounded half to even. The graph holds TensorFlow's own operations only.
+`ascendvsr.serving` says what goes in and comes out. With `model.input_format_dimension` 4, `frames` is
+[N * T, H, W, C]: the frames of a window one after the other. With `model.convert_output_to_uint8`, `restored` is
+clipped to [0, 1], multiplied by 255 and rounded half to even; otherwise it is as the network gives it. The graph
+holds TensorFlow's own operations only.
 """
 
 import contextlib
+import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,19 @@ from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_folder, atomic_path
 from ascendvsr.datasets import evaluation_clips
 from ascendvsr.restore import quantize, to_unit_rgb
+from ascendvsr.serving import (
+    FIRST,
+    STEP,
+    computations,
+    frames_shape,
+    input_shape,
+    kind_of,
+    serving_functions,
+    state_for,
+)
+
+Arrays = Mapping[str, np.ndarray]
+Function = Callable[[Arrays], Arrays]
 
 # Largest difference that is accepted: in float outputs, relative to the largest value (at least 1); in levels.
 _FLOAT_TOLERANCE, _UINT8_TOLERANCE = 1e-4, 1
@@ -30,6 +44,7 @@ _TRIAL_SIZES = ((48, 64), (33, 50), (70, 36))
 def freeze(cfg: CfgNode, network: Callable[[], object]) -> dict:
     """The command: writes output_dir/NAME.pb and NAME_savedmodel/ (NAME is `model.name`), and compares both.
 
+    A recurrent network has a second graph, NAME_first.pb, for the first frame of a video.
     `data.eval_batch_size` -1 leaves the number of windows free, a -1 in `data.eval_in_size` height or width.
     NAME.json tells names, shapes and meaning of input and output, NAME.parity.json the largest differences
     from the Keras model over pictures of several sizes. All appear together, once the comparison has passed.
@@ -38,20 +53,24 @@ def freeze(cfg: CfgNode, network: Callable[[], object]) -> dict:
         InputError: a size or batch size that means nothing.
         RuntimeError: a difference larger than accepted.
     """
-    shape = input_shape(cfg)
+    size = input_shape(cfg)
     model = network()
-    function = serving_function(cfg, model, shape)
-    output = Path(cfg.output_dir)
-    name = cfg.model.name
+    shape = frames_shape(cfg, model, size)
+    functions = serving_functions(cfg, model, shape)
+    output, name = Path(cfg.output_dir), cfg.model.name
+    files = {signature: f"{name}.pb" if signature == STEP else f"{name}_{signature}.pb" for signature in functions}
     with contextlib.ExitStack() as stack:
-        graph = stack.enter_context(atomic_path(output / f"{name}.pb"))
         saved_model = stack.enter_context(atomic_folder(output / f"{name}_savedmodel"))
-        write_frozen_graph(function, graph)
-        write_saved_model(model, function, saved_model)
-        exported = {"frozen_graph": load_frozen_graph(graph), "saved_model": load_saved_model(saved_model)}
+        write_saved_model(model, functions, saved_model)
+        exported = {"frozen_graph": {}, "saved_model": load_saved_model(saved_model)}
+        for signature, function in functions.items():
+            graph = stack.enter_context(atomic_path(output / files[signature]))
+            write_frozen_graph(function, graph)
+            outputs = list(function.structured_outputs)
+            exported["frozen_graph"][signature] = load_frozen_graph(graph, outputs=outputs)
         parity = compare(cfg, model, exported, shape)
         for file, content in {
-            f"{name}.json": describe(cfg, model, function),
+            f"{name}.json": describe(cfg, model, functions, files),
             f"{name}.parity.json": parity,
         }.items():
             temporary = stack.enter_context(atomic_path(output / file))
@@ -61,107 +80,101 @@ def freeze(cfg: CfgNode, network: Callable[[], object]) -> dict:
     return parity
 
 
-def input_shape(cfg: CfgNode) -> list[int | None]:
-    """[N, T, H, W, 3] of the exported network, None where free. Raises `InputError` for sizes below 1 but -1."""
-    batch, size = cfg.data.eval_batch_size, cfg.data.eval_in_size
-    if len(size) != 2 or any(value < 1 and value != -1 for value in (batch, *size)):
-        raise InputError(
-            f"data.eval_batch_size ({batch}) and data.eval_in_size ({list(size)}: height, width) should be "
-            "numbers from 1 on, or -1 for any"
-        )
-    batch, height, width = (None if value == -1 else value for value in (batch, *size))
-    return [batch, cfg.model.num_frames, height, width, 3]
-
-
-def serving_function(cfg: CfgNode, model, shape: Sequence[int | None]):
-    """The traced TensorFlow function that is exported."""
-    import tensorflow as tf
-
-    from ascendcv.ops.registry import implementation
-
-    batch, num_frames, *frame = shape
-    folded = cfg.model.input_format_dimension == 4
-    signature = [batch and batch * num_frames, *frame] if folded else list(shape)
-
-    def restore(frames):
-        if folded:
-            frames = tf.reshape(frames, [-1, num_frames, *tf.unstack(tf.shape(frames)[1:])])
-            frames = tf.ensure_shape(frames, shape)
-        with implementation("tf"):
-            restored = model(frames, training=False)
-        if cfg.model.convert_output_to_uint8:
-            restored = tf.cast(tf.round(255 * tf.clip_by_value(restored, 0, 1)), tf.uint8)
-        return {"restored": tf.identity(restored, name="restored")}
-
-    function = tf.function(restore, input_signature=[tf.TensorSpec(signature, tf.float32, name="frames")])
-    return function.get_concrete_function()
-
-
 def write_frozen_graph(function, path: Path) -> None:
-    """The function's graph with its weights as constants; tensors `frames:0` and `restored:0`."""
+    """The function's graph with its weights as constants; a tensor NAME:0 for each input and output."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     frozen = convert_variables_to_constants_v2(function)
     path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
 
 
-def load_frozen_graph(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """A frozen graph as a function of its input."""
+def load_frozen_graph(path: Path, outputs: Sequence[str] = ("restored",)) -> Function:
+    """A frozen graph as a function of its inputs by name, giving `outputs` by name."""
     import tensorflow as tf
 
     graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    inputs = [node.name for node in graph.node if node.op == "Placeholder"]
     wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
-    function = wrapped.prune("frames:0", "restored:0")
-    return lambda frames: function(tf.constant(frames)).numpy()
+    function = wrapped.prune([f"{name}:0" for name in inputs], [f"{name}:0" for name in outputs])
+
+    def compute(arrays: Arrays) -> Arrays:
+        results = function(*(tf.constant(arrays[name]) for name in inputs))
+        return {name: result.numpy() for name, result in zip(outputs, results, strict=True)}
+
+    return compute
 
 
-def write_saved_model(model, function, folder: Path) -> None:
-    """A SavedModel with the function as its one signature, `serving_default`."""
+def write_saved_model(model, functions: Mapping[str, object], folder: Path) -> None:
+    """A SavedModel with the functions as its signatures."""
     import tensorflow as tf
 
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": function})
+    tf.saved_model.save(module, str(folder), signatures=dict(functions))
 
 
-def load_saved_model(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """A SavedModel as a function of its input."""
+def load_saved_model(folder: Path) -> dict[str, Function]:
+    """A SavedModel's signatures as functions of their inputs by name."""
     import tensorflow as tf
 
     module = tf.saved_model.load(str(folder))
-    function = module.signatures["serving_default"]
-    # The signature does not keep the module, and with it the weights, alive.
-    return lambda frames, _=module: function(frames=tf.constant(frames))["restored"].numpy()
+
+    # A signature does not keep the module, and with it the weights, alive.
+    def compute(arrays: Arrays, function=None, _=module) -> Arrays:
+        results = function(**{name: tf.constant(array) for name, array in arrays.items()})
+        return {name: result.numpy() for name, result in results.items()}
+
+    return {name: functools.partial(compute, function=function) for name, function in module.signatures.items()}
 
 
 def compare(
-    cfg: CfgNode, model, exported: dict[str, Callable[[np.ndarray], np.ndarray]], shape: Sequence[int | None]
+    cfg: CfgNode, model, exported: Mapping[str, Mapping[str, Function]], shape: Sequence[int | None]
 ) -> dict:
     """The largest difference of each exported form from the Keras model, over all trial shapes.
 
+    `exported`: {'frozen_graph': {signature: function}, ...}.
     Raises `RuntimeError` if one is larger than accepted, or not a number.
     """
-    uint8, folded = cfg.model.convert_output_to_uint8, cfg.model.input_format_dimension == 4
+    uint8 = cfg.model.convert_output_to_uint8
     frames, content = pictures(cfg)
     cases = []
     for trial in trial_shapes(shape):
-        clips = moving_clips(frames, trial)
-        expected = np.asarray(model(clips, training=False))
-        limit = _FLOAT_TOLERANCE * max(1.0, float(np.abs(expected).max()))
-        if uint8:
-            expected, limit = quantize(expected, np.uint8), _UINT8_TOLERANCE
-        case = {"shape": list(trial), "accepted": limit}
-        for kind, function in exported.items():
-            restored = function(clips.reshape(-1, *trial[2:]) if folded else clips)
-            case[kind] = float(np.abs(restored.astype(np.float64) - expected).max())
-            if not case[kind] <= limit:
-                raise RuntimeError(
-                    f"the {kind} differs from the Keras model by {case[kind]:.2e}, more than {limit:.2e}, for an "
-                    f"input of {list(trial)}; nothing was written"
-                )
-        cases.append(case)
-    worst = {kind: max(case[kind] for case in cases) for kind in exported}
-    return worst | {"unit": "levels of 255" if uint8 else "of [0, 1]", "content": content, "cases": cases}
+        for signature, inputs, expected in _computed(model, moving_clips(frames, trial)):
+            if cfg.model.input_format_dimension == 4:
+                inputs = inputs | {"frames": inputs["frames"].reshape(-1, *trial[2:])}
+            found = {kind: functions[signature](inputs) for kind, functions in exported.items()}
+            for name, array in expected.items():
+                limit = _FLOAT_TOLERANCE * max(1.0, float(np.abs(array).max()))
+                if uint8 and name == "restored":
+                    array, limit = quantize(array, np.uint8), _UINT8_TOLERANCE
+                case = {"shape": list(trial), "signature": signature, "output": name, "accepted": limit}
+                for kind, outputs in found.items():
+                    case[kind] = float(np.abs(outputs[name].astype(np.float64) - array).max(initial=0))
+                    if not case[kind] <= limit:
+                        raise RuntimeError(
+                            f"the {kind} differs from the Keras model by {case[kind]:.2e}, more than {limit:.2e}, "
+                            f"in {name} for an input of {list(trial)}; nothing was written"
+                        )
+                cases.append(case)
+    main = [case for case in cases if case["output"] in ("restored", "flow")]
+    worst = {kind: max(case[kind] for case in main) for kind in exported}
+    unit = "pixels" if kind_of(model) == "flow" else "levels of 255" if uint8 else "of [0, 1]"
+    return worst | {"unit": unit, "content": content, "cases": cases}
+
+
+def _computed(model, clips: np.ndarray) -> Iterator[tuple[str, Arrays, Arrays]]:
+    """(signature, inputs, what the Keras model gives for them) of each signature."""
+    work = computations(model)
+    state = {}
+    if FIRST in work:
+        outputs = _arrays(work[FIRST](clips))
+        yield FIRST, {"frames": clips}, outputs
+        state = state_for(outputs)
+    yield STEP, {"frames": clips} | state, _arrays(work[STEP](clips, **state))
+
+
+def _arrays(tensors: Mapping[str, object]) -> Arrays:
+    return {name: np.asarray(tensor) for name, tensor in tensors.items()}
 
 
 def trial_shapes(shape: Sequence[int | None]) -> list[tuple[int, ...]]:
@@ -194,43 +207,57 @@ def pictures(cfg: CfgNode) -> tuple[list[np.ndarray], str]:
 
 
 def moving_clips(frames: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarray:
-    """Clips of `shape` [N, T, H, W, C]: the frames, moving by a pixel a frame, cut or mirrored to the size."""
+    """Clips of `shape` [N, T, H, W, C]: the frames, moving by a pixel a frame, cut or mirrored to the size.
+
+    A fourth channel, the level of noise, is 30 / 255.
+    """
     batch, num_frames, height, width, _ = shape
-    clips = np.empty(shape, np.float32)
+    clips = np.full(shape, 30 / 255, np.float32)
     for number in range(batch):
         for time in range(num_frames):
             frame = np.roll(frames[time % len(frames)], (time, 2 * time + 9 * number), axis=(0, 1))
             missing = max(height - frame.shape[0], 0), max(width - frame.shape[1], 0)
             frame = np.pad(frame, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
-            clips[number, time] = frame[:height, :width]
+            clips[number, time, ..., :3] = frame[:height, :width]
     return clips
 
 
-def describe(cfg: CfgNode, model, function) -> dict:
+def describe(cfg: CfgNode, model, functions: Mapping[str, object], files: Mapping[str, str]) -> dict:
     """What a program that runs the exported network needs to know."""
-    (frames,) = function.inputs[:1]
-    restored = function.structured_outputs["restored"]
+    kind = kind_of(model)
+    main = functions[STEP]
     folded = cfg.model.input_format_dimension == 4
-    return {
+    output = "flow" if kind == "flow" else "restored"
+    result = main.structured_outputs[output]
+    ranges = {"flow": "pixels; x (right), y (down)", "uint8": [0, 255]}
+    facts = {
         "network": cfg.model.name,
         "checkpoint": cfg.checkpoint,
-        "scale": model.scale,
-        "window": model.num_frame,
-        "restored_frame_of_window": model.center_frame_idx,
-        "colour": "RGB",
-        "input": {
-            "name": frames.name,
-            "shape": frames.shape.as_list(),
-            "layout": "[N * T, H, W, C], the T frames of a window in order" if folded else "[N, T, H, W, C]",
-            "dtype": frames.dtype.name,
-            "range": [0, 1],
+        "kind": kind,
+        "scale": getattr(model, "scale", 1),
+        "colour": "RGB" + (", and the deviation of the noise / 255" if main.inputs[0].shape[-1] == 4 else ""),
+        "input": _about(main.inputs[0]) | {"layout": _FOLDED if folded else "[N, T, H, W, C]", "range": [0, 1]},
+        "output": _about(result)
+        | {
+            "name": f"{output}:0",
+            "layout": "[N, T, H, W, C]" if kind == "clip" else "[N, H, W, C]",
+            "range": ranges.get(output) or ranges.get(result.dtype.name, [0, 1]),
         },
-        "output": {
-            "name": "restored:0",
-            "shape": restored.shape.as_list(),
-            "layout": "[N, H, W, C]",
-            "dtype": restored.dtype.name,
-            "range": [0, 255] if restored.dtype.name == "uint8" else [0, 1],
-        },
-        "saved_model_signature": "serving_default",
+        "saved_model_signature": STEP,
     }
+    if kind in ("window", "recurrent"):
+        facts |= {"window": model.num_frame, "restored_frame_of_window": model.center_frame_idx}
+    if FIRST in functions:
+        facts["state"] = [_about(tensor) for tensor in main.inputs if tensor.name.startswith("state_")]
+        facts["start"] = (
+            f"{files[FIRST]} (signature {FIRST}) takes the first window of a video and no state; each step's "
+            "next_NAME is the state_NAME of the step after it"
+        )
+    return facts
+
+
+_FOLDED = "[N * T, H, W, C], the T frames of a window in order"
+
+
+def _about(tensor) -> dict:
+    return {"name": tensor.name, "shape": tensor.shape.as_list(), "dtype": tensor.dtype.name}

@@ -1,13 +1,10 @@
 """Frames in, restored frames out, in constant memory: reading, computing and writing go on side by side."""
 
 import contextlib
-import functools
-import itertools
 import operator
 import os
 import sys
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -17,15 +14,15 @@ import numpy as np
 from tqdm import tqdm
 from yacs.config import CfgNode
 
+from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.frame_sink import Write, open_sink
 from ascendcv.dataloader.frame_source import ImageSource, VideoSource, open_source, prefetch
 from ascendcv.dataloader.image import IMAGE_SUFFIXES, to_rgb
-from ascendcv.dataloader.reds import Clip
-from ascendcv.dataloader.windows import window_indices
 from ascendcv.utils.errors import InputError
 from ascendvsr.datasets import evaluation_clips
-from ascendvsr.tiles import Forward, restore_in_tiles
+from ascendvsr.loops import restored_frames
+from ascendvsr.sigma import Sigma, check_sigma, read_sigma, sigma_of
 
 Source = str | os.PathLike | np.ndarray | Iterable[tuple[str, np.ndarray]]
 Sink = str | os.PathLike | contextlib.AbstractContextManager[Write]
@@ -36,11 +33,9 @@ def restore(
     source: Source,
     sink: Sink,
     *,
-    window_ends: str = "replicate",
-    tile: tuple[int, int] | None = None,
-    tile_overlap: int = 32,
-    batch_size: int = 1,
+    sigma: float | np.ndarray | None = None,
     progress: bool = True,
+    **settings: object,
 ) -> int:
     """Restores every frame of `source` into `sink`; returns how many there were.
 
@@ -52,14 +47,11 @@ def restore(
         source: a folder of frames, an image, a video file, an array [T, H, W, C], or one of the sources of
             `ascendcv.dataloader.frame_source`.
         sink: a folder, a video file, or one of the sinks of `ascendcv.dataloader.frame_sink`.
-        window_ends: what stands in for frames before the first and after the last: replicate, reflection,
-            reflection_circle or circle (`ascendcv.dataloader.windows`).
-        tile: (height, width) in input pixels; None: whole frames.
-        tile_overlap: in input pixels; see `ascendvsr.tiles`.
-        batch_size: windows that the network gets at once.
+        sigma: deviation of the noise in 8-bit levels, or a map of it [H, W], for networks that must be told.
         progress: whether to say how far it is.
+        settings: windows, tiles and chunks, as `ascendvsr.loops.Settings` names them.
     Raises:
-        InputError: a source that cannot be read, a sink that cannot hold the frames.
+        InputError: a source that cannot be read, a sink that cannot hold the frames; what `restored_frames` raises.
         OSError: the frames cannot be written.
     """
     if isinstance(source, str | os.PathLike | np.ndarray):
@@ -74,14 +66,7 @@ def restore(
             yield to_unit_rgb(pixels)
 
     with sink as write, contextlib.closing(prefetch(source)) as frames:
-        restored = restored_frames(
-            model,
-            inputs(),
-            window_ends=window_ends,
-            tile=tile,
-            tile_overlap=tile_overlap,
-            batch_size=batch_size,
-        )
+        restored = restored_frames(model, inputs(), sigma=sigma, **settings)
         if progress:
             restored = report_progress(restored, operator.length_hint(source), getattr(source, "name", "frames"))
         for frame in restored:
@@ -89,76 +74,6 @@ def restore(
             name, original = originals.popleft()
             write(name, to_pixels(frame, original, model.scale))
     return count
-
-
-def restored_frames(
-    model,
-    frames: Iterable[np.ndarray],
-    *,
-    window_ends: str = "replicate",
-    tile: tuple[int, int] | None = None,
-    tile_overlap: int = 32,
-    batch_size: int = 1,
-) -> Iterator[np.ndarray]:
-    """Float32 RGB frames [H, W, 3] in [0, 1] -> as many restored ones [H', W', 3], not clipped, in order.
-
-    Arguments as for `restore`. Holds no more frames than the windows need.
-    """
-    forward = compiled(model)
-    if tile is not None:
-        forward = functools.partial(restore_in_tiles, forward, scale=model.scale, tile=tile, overlap=tile_overlap)
-    return _LOOPS[model.time](model, forward, frames, window_ends, batch_size)
-
-
-def _restore_windows(
-    model, forward: Forward, frames: Iterable[np.ndarray], window_ends: str, batch_size: int
-) -> Iterator[np.ndarray]:
-    windows = sliding_windows(frames, model.num_frame, model.center_frame_idx, window_ends)
-    while batch := list(itertools.islice(windows, batch_size)):
-        yield from forward(np.stack([np.stack(window) for window in batch]))
-
-
-# By how a network eats time.
-_LOOPS = {"window": _restore_windows}
-
-
-def sliding_windows(
-    frames: Iterable[np.ndarray], num_frames: int, centre: int, ends: str
-) -> Iterator[list[np.ndarray]]:
-    """For each frame the window of `num_frames` that has it at position `centre`, without knowing the length.
-
-    A window that is not at the end of the clip is the same for every length, so that reading `reach` frames
-    ahead, and a whole window at the beginning, is enough.
-    """
-    frames, held, count, ended = iter(frames), {}, 0, False
-    reach = max(centre, num_frames - 1 - centre)
-    for position in itertools.count():
-        while not ended and count < max(position + reach, 2 * reach) + 1:
-            frame = next(frames, None)
-            if frame is None:
-                ended = True
-            else:
-                held[count] = frame
-                count += 1
-        if position == count:
-            return
-        indices = window_indices(position, count, 2 * reach + 1, ends)[reach - centre :][:num_frames]
-        yield [held[index] for index in indices]
-        held.pop(position - 2 * reach, None)
-
-
-_COMPILED = weakref.WeakKeyDictionary()
-
-
-def compiled(model) -> Forward:
-    """`model(clips)` for arrays as one TensorFlow function a model, with one trace a shape."""
-    import tensorflow as tf
-
-    if model not in _COMPILED:
-        reference = weakref.ref(model)
-        function = tf.function(lambda clips: reference()(clips, training=False))
-        _COMPILED[model] = lambda clips: function(clips).numpy()
-    return _COMPILED[model]
 
 
 def to_unit_rgb(pixels: np.ndarray) -> np.ndarray:
@@ -209,7 +124,9 @@ def inference(cfg: CfgNode, network: Callable[[], object]) -> None:
     for source, _ in jobs:
         for note in source.notes:
             print(note)
-    settings = restore_settings(cfg)
+    settings, sigma = restore_settings(cfg), read_noise_level(cfg)
+    names = [Path(source.name).name if cfg.inference.input else source.name for source, _ in jobs]
+    levels = [sigma_of(sigma, name) for name in names]
     sinks = [
         open_sink(
             target,
@@ -220,27 +137,67 @@ def inference(cfg: CfgNode, network: Callable[[], object]) -> None:
         for source, target in jobs
     ]
     model = network()
-    for (source, target), sink in zip(jobs, sinks, strict=True):
+    for (source, target), sink, level in zip(jobs, sinks, levels, strict=True):
         start = time.perf_counter()
-        count = restore(model, source, sink, **settings)
+        count = restore(model, source, sink, sigma=level, **settings)
         seconds = time.perf_counter() - start
         print(f"{target}: {count} frames, {1000 * seconds / count:.0f} ms a frame", flush=True)
 
 
 def restore_settings(cfg: CfgNode) -> dict[str, object]:
-    """The arguments of `restore` and `restored_frames` that the configuration gives."""
-    tile = tuple(cfg.data.eval_in_size) if cfg.data.eval_in_patch else None
-    if tile is not None and not (len(tile) == 2 and min(tile) > cfg.data.eval_pad_size >= 0):
+    """The settings (`ascendvsr.loops.Settings`) that the configuration gives.
+
+    Raises `InputError` for tiles and chunks that make no sense.
+    """
+    data, options = cfg.data, cfg.eval
+    tile = tuple(data.eval_in_size) if data.eval_in_patch else None
+    if tile is not None and not (len(tile) == 2 and min(tile) > data.eval_pad_size >= 0):
         raise InputError(
             f"data.eval_in_patch needs tiles (data.eval_in_size {list(tile)}) that are larger than their "
-            f"overlap (data.eval_pad_size {cfg.data.eval_pad_size})"
+            f"overlap (data.eval_pad_size {data.eval_pad_size})"
+        )
+    minimum = _MIN_TILES.get((cfg.model.name, cfg.model.scale), 1)
+    if tile is not None and min(tile) < minimum:
+        raise InputError(
+            f"data.eval_in_size {list(tile)}: this network needs tiles of at least {minimum}x{minimum} pixels"
+        )
+    if tile is not None and options.blending == "official" and any(side % 8 for side in tile):
+        raise InputError(f"data.eval_in_size {list(tile)}: with eval.blending official, sides are multiples of 8")
+    if options.tile_frames < 0 or options.tile_frames % 2:
+        raise InputError(f"eval.tile_frames is {options.tile_frames}; it should be even, or 0 for the whole video")
+    if options.tile_frames and not 0 <= options.tile_frames_overlap < options.tile_frames:
+        raise InputError(
+            f"eval.tile_frames_overlap ({options.tile_frames_overlap}) should be 0 or more, and less than "
+            f"eval.tile_frames ({options.tile_frames})"
         )
     return {
-        "window_ends": cfg.eval.window_ends,
+        "window_ends": options.window_ends,
         "tile": tile,
-        "tile_overlap": cfg.data.eval_pad_size,
-        "batch_size": max(cfg.data.eval_batch_size, 1),
+        "tile_overlap": data.eval_pad_size,
+        "tile_frames": options.tile_frames,
+        "tile_frames_overlap": options.tile_frames_overlap,
+        "blending": options.blending,
+        "batch_size": max(data.eval_batch_size, 1),
     }
+
+
+# Smallest tile by network and scale: RVRT's SpyNet needs more than 32 pixels where it computes flow, which is at a
+# quarter of the size without upscaling. Smaller frames are padded, but tiles of padding are not worth their time.
+_MIN_TILES = {("RVRT", 4): 33, ("RVRT", 1): 132}
+
+
+def read_noise_level(cfg: CfgNode) -> Sigma:
+    """What `inference.sigma` says. Raises `InputError` where it is missing, or the network has no use for it."""
+    sigma = read_sigma(cfg.inference.sigma)
+    check_sigma(4 if cfg.model.name == "RVRT" and cfg.rvrt.nonblind_denoising else 3, sigma)
+    return sigma
+
+
+def validation_noise_level(cfg: CfgNode) -> Sigma:
+    """What `inference.sigma` says; where it says nothing, the middle of what training draws from (`data.sigma`)."""
+    if cfg.inference.sigma or not cfg.data.sigma:
+        return read_noise_level(cfg)
+    return sum(cfg.data.sigma) / 2
 
 
 def _jobs(cfg: CfgNode) -> list[tuple[ImageSource | VideoSource, Path]]:

@@ -15,7 +15,9 @@ from ascendcv.metrics.ssim import ssim
 from ascendcv.utils.color import luma
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
-from ascendvsr.evaluate import evaluate, evaluate_model
+from ascendvsr.evaluate import evaluate
+from ascendvsr.protocols import by_keys
+from ascendvsr.scoring import evaluate_model
 from tests.networks import Mixture
 from tests.support import TINY_EDVR
 
@@ -34,7 +36,7 @@ def configured(tmp_path, reds_set):
 
 def test_numbers_are_those_of_the_metrics_on_each_frame(reds_set):
     clips = read_set(reds_set, "val.json")
-    numbers = evaluate_model(Mixture(scale=4), clips, crop_border=3, rounding=True)
+    numbers = evaluate_model(Mixture(scale=4), clips, by_keys(crop_border=3, rounding=True))
     assert [video["name"] for video in numbers["videos"]] == ["000", "011"]
     rows = [row for video in numbers["videos"] for row in video["per_frame"]]
     pairs = [pair for clip in clips for pair in zip(clip.lq, clip.gt, strict=True)]
@@ -53,7 +55,7 @@ def test_numbers_are_those_of_the_metrics_on_each_frame(reds_set):
 def test_the_total_is_the_mean_over_frames_and_stands_beside_that_over_clips(reds_set):
     clips = read_set(reds_set, "val.json")
     del clips[1].lq[1:], clips[1].gt[1:]
-    numbers = evaluate_model(Mixture(scale=4), clips, measures=("psnr",))
+    numbers = evaluate_model(Mixture(scale=4), clips, by_keys(names=("psnr",)))
     frames = [row["psnr"] for video in numbers["videos"] for row in video["per_frame"]]
     assert numbers["total"]["frames"] == len(frames) == 4
     assert numbers["total"]["psnr"] == pytest.approx(np.mean(frames))
@@ -70,7 +72,7 @@ def test_rounding_is_to_8_bits_and_before_the_metrics(tmp_path, reds_set, roundi
         def call(self, clip, training=False):
             return super().call(clip) + 0.25 / 255
 
-    numbers = evaluate_model(Off(scale=1), clips, rounding=rounding, measures=("psnr",))
+    numbers = evaluate_model(Off(scale=1), clips, by_keys(rounding=rounding, names=("psnr",)))
     mse = 255**2 / 10 ** (numbers["total"]["psnr"] / 10)
     assert mse == pytest.approx(error**2, abs=0.004)
     assert numbers["total"]["psnr_input"] == np.inf
@@ -81,8 +83,8 @@ def test_a_cropping_network_is_compared_with_the_cropped_truth(reds_set):
         def call(self, clip, training=False):
             return super().call(clip)[:, :-4, :-8]
 
-    numbers = evaluate_model(Cropping(scale=4), read_set(reds_set, "val.json"), measures=("psnr",))
-    whole = evaluate_model(Mixture(scale=4), read_set(reds_set, "val.json"), measures=("psnr",))
+    numbers = evaluate_model(Cropping(scale=4), read_set(reds_set, "val.json"), by_keys(names=("psnr",)))
+    whole = evaluate_model(Mixture(scale=4), read_set(reds_set, "val.json"), by_keys(names=("psnr",)))
     assert numbers["total"]["psnr"] == pytest.approx(whole["total"]["psnr"], abs=1)
 
 
@@ -100,17 +102,16 @@ def test_the_command_prints_and_writes_numbers_with_their_protocol(tmp_path, con
     written = json.loads((tmp_path / "out/result/metrics.json").read_text())
     assert written["total"] == total
     protocol = written["protocol"]
-    assert protocol["crop_border"] == 2
-    assert protocol["rounding"] == "clipped and rounded to 8 bits"
+    assert protocol["facts"].startswith("clipped and rounded to 8 bits; RGB")
+    assert "border 2" in protocol["facts"]
     assert protocol["window_ends"] == "reflection_circle"
     assert protocol["frames"] == 6
-    assert "RGB" in protocol["colour"]
 
     with open(tmp_path / "out/result/metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["video"], row["frame"]) for row in rows[2:4]] == [("000", "00000002.png"), ("011", "00000000.png")]
     assert np.mean([float(row["psnr"]) for row in rows]) == pytest.approx(total["psnr"])
-    assert {row["crop_border"] for row in rows} == {"2"}
+    assert {row["facts"] for row in rows} == {protocol["facts"]}
 
 
 def test_images_are_saved_by_choice_and_are_those_that_were_measured(tmp_path, configured):
@@ -160,7 +161,7 @@ def test_gray_frames_and_16_bit_truth_are_measured_as_rgb_on_0_to_255(tmp_path, 
         gray = read_image(path)[..., 1:2]
         write_image(path, gray.astype(np.uint16) * 257 if path.parent.name == "truth" else gray)
     clips = read_set(tmp_path / "reds", "val.json")[:1]
-    row = evaluate_model(Mixture(scale=4), clips, rounding=True)["videos"][0]["per_frame"][0]
+    row = evaluate_model(Mixture(scale=4), clips, by_keys(rounding=True))["videos"][0]["per_frame"][0]
     low, truth = read_image(clips[0].lq[0]), read_image(clips[0].gt[0])
     expected = psnr(low.repeat(4, axis=0).repeat(4, axis=1), truth / 257)
     assert row["psnr"] == pytest.approx(expected)

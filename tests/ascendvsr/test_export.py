@@ -12,7 +12,8 @@ import pytest
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.export import freeze, load_frozen_graph, load_saved_model
-from ascendvsr.restore import compiled, quantize
+from ascendvsr.loops import compiled
+from ascendvsr.restore import quantize
 from tests.networks import Mixture
 from tests.support import TINY_EDVR
 
@@ -105,8 +106,10 @@ def test_every_format_of_input_and_output(tmp_path, configured, dimension, uint8
     expected = compiled(model)(frames)
     expected = quantize(expected, np.uint8) if uint8 else expected
     given = frames.reshape(10, 12, 14, 3) if dimension == 4 else frames
-    for load, name in ((load_frozen_graph, "EDVR.pb"), (load_saved_model, "EDVR_savedmodel")):
-        restored = load(tmp_path / "out" / name)(given)
+    frozen = load_frozen_graph(tmp_path / "out/EDVR.pb")
+    saved = load_saved_model(tmp_path / "out/EDVR_savedmodel")["serving_default"]
+    for function in (frozen, saved):
+        restored = function({"frames": given})["restored"]
         assert restored.dtype == expected.dtype
         np.testing.assert_allclose(restored.astype(float), expected.astype(float), atol=1 if uint8 else 1e-5)
 

@@ -19,7 +19,8 @@ from ascendcv.dataloader.image import read_image, write_image
 from ascendcv.dataloader.windows import MODES, window_indices
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
-from ascendvsr.restore import inference, quantize, restore, restored_frames, sliding_windows
+from ascendvsr.loops import restored_frames, sliding_windows
+from ascendvsr.restore import inference, quantize, restore
 from tests.networks import Mixture
 from tests.support import PROJECT, TINY_EDVR
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ascendcv.utils.errors import InputError
-from ascendvsr.tiles import restore_in_tiles, tile_starts, tile_weights
+from ascendvsr.tiles import BLENDINGS, Tiling, official_weights, restore_in_tiles, tile_starts, tile_weights
 
 
 def blur(radius: int, scale: int):
@@ -41,12 +41,12 @@ def test_tiles_cover_the_axis_and_overlap_enough(axis):
     assert all(0 < right - left <= tile - overlap for left, right in itertools.pairwise(starts))
 
 
-@given(axes, st.integers(1, 4))
-def test_every_pixel_has_weight(axis, scale):
+@given(axes, st.integers(1, 4), st.sampled_from(list(BLENDINGS)))
+def test_every_pixel_has_weight(axis, scale, blending):
     length, tile, overlap = axis
     total = np.zeros(length * scale)
     for start in tile_starts(length, tile, overlap):
-        weights = tile_weights(start, min(tile, length), length, overlap, scale)
+        weights = BLENDINGS[blending](start, min(tile, length), length, overlap, scale)
         assert weights.min() >= 0
         total[start * scale :][: len(weights)] += weights
     assert total.min() > 0.1
@@ -58,6 +58,27 @@ def test_weights_change_gradually(overlap):
     assert np.abs(np.diff(weights)).max() < 4 / overlap / 4 + 0.02
     assert weights[0] == weights[-1] == 0
     assert weights.max() == 1
+
+
+@given(axes, axes, st.integers(1, 3), st.sampled_from(list(BLENDINGS)))
+def test_what_is_blended_adds_up_to_one(rows, columns, scale, blending):
+    """Tiles that hold what they are tiles of give it back."""
+    size, tile = (rows[0] % 60 + 1, columns[0] % 60 + 1), (rows[1], columns[1])
+    overlap = min(rows[2], columns[2])
+    tiling = Tiling(size, tile, overlap, scale, blending)
+    picture = np.arange(size[0] * size[1], dtype=np.float32).reshape(1, *size, 1)
+    enlarged = picture.repeat(scale, axis=1).repeat(scale, axis=2)
+    tiles = (part.repeat(scale, axis=1).repeat(scale, axis=2) for part in tiling.cut(picture))
+    np.testing.assert_allclose(tiling.blend(tiles), enlarged, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("overlap", "first", "last"), [(20, 10, 10), (7, 3, 4), (0, 0, 0)])
+@pytest.mark.parametrize("scale", [1, 4])
+def test_official_weights_cut_half_the_overlap_in_output_pixels(overlap, first, last, scale):
+    weights = official_weights(8, 24, 100, overlap, scale)
+    assert len(weights) == 24 * scale
+    assert np.flatnonzero(weights).tolist() == list(range(first, 24 * scale - last))
+    assert official_weights(0, 24, 24, overlap, scale).min() == 1
 
 
 @pytest.mark.parametrize("scale", [1, 4])
