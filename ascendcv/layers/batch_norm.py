@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from ascendcv.ops.replicas import count_replicas
+from ascendcv.ops.sampling import at_least_float32
 
 
 class BatchNorm(keras.layers.BatchNormalization):
@@ -20,8 +21,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     def call(self, x, training=None):
         if not (training and self.trainable):
             return super().call(x, training=False)
-        dtype = keras.backend.result_type(x.dtype, "float32")
-        x = ops.cast(x, dtype)
+        x = at_least_float32(x)
+        dtype = x.dtype
         replicas = count_replicas()
         mean, variance = ops.moments(x, axes=(0, 1, 2), synchronized=replicas > 1)
         batch, height, width, _ = ops.shape(x)

@@ -1,6 +1,5 @@
 """What all losses share: the difference that they look at, and what becomes of its values."""
 
-import keras
 from keras import ops
 
 REDUCTIONS = ("none", "mean", "sum", "batchmean")
@@ -8,7 +7,8 @@ REDUCTIONS = ("none", "mean", "sum", "batchmean")
 
 def difference(pred, target):
     """pred - target, in float32 at least."""
-    dtype = keras.backend.result_type(pred.dtype, target.dtype, "float32")
+    # Not `result_type`, which has float32 for float64 with float32 on some backends.
+    dtype = "float64" if "float64" in (ops.dtype(pred), ops.dtype(target)) else "float32"
     return ops.cast(pred, dtype) - ops.cast(target, dtype)
 
 

@@ -46,12 +46,13 @@ def _resize_axis(x, axis: int, size, method: str, align_corners: bool):
     old = ops.shape(x)[axis]
     if isinstance(old, int) and isinstance(size, int) and old == size:
         return x
-    last = ops.cast(old - 1, "float32")
-    position = ops.cast(ops.arange(size, dtype="int32"), "float32")
+    dtype = "float64" if ops.dtype(x) == "float64" else "float32"
+    last = ops.cast(old - 1, dtype)
+    position = ops.cast(ops.arange(size, dtype="int32"), dtype)
     if align_corners:
-        position = position * (last / ops.maximum(ops.cast(size - 1, "float32"), 1.0))
+        position = position * (last / ops.maximum(ops.cast(size - 1, dtype), 1.0))
     else:
-        position = (position + 0.5) * (ops.cast(old, "float32") / ops.cast(size, "float32")) - 0.5
+        position = (position + 0.5) * (ops.cast(old, dtype) / ops.cast(size, dtype)) - 0.5
         if method == "bilinear":
             position = ops.maximum(position, 0.0)
     first = ops.floor(position)

@@ -1,0 +1,28 @@
+"""Colour spaces of frames, for networks and losses: ITU-R BT.601."""
+
+import numpy as np
+from keras import ops
+
+_GRAY = np.array([[0.299], [0.587], [0.114]])
+# What R, G and B in 0..1 add to Y, Cb and Cr, and where these begin: studio range, Y from 16/255 on.
+_TO_YCBCR = np.array([[65.481, -37.797, 112.0], [128.553, -74.203, -93.786], [24.966, 112.0, -18.214]]) / 255
+_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+
+
+def gray(frames):
+    """[..., 3] RGB -> [..., 1]: 0.299 R + 0.587 G + 0.114 B, the full range."""
+    return ops.matmul(frames, ops.convert_to_tensor(_GRAY, frames.dtype))
+
+
+def rgb_to_ycbcr(frames):
+    """[..., 3] RGB in 0..1 -> YCbCr in the studio range, Y in 16/255..235/255 (MATLAB's `rgb2ycbcr`)."""
+    return _mixed(frames, _TO_YCBCR) + ops.convert_to_tensor(_OFFSET, frames.dtype)
+
+
+def ycbcr_to_rgb(frames):
+    """The inverse of `rgb_to_ycbcr`; what is outside the RGB range is not clipped."""
+    return _mixed(frames - ops.convert_to_tensor(_OFFSET, frames.dtype), np.linalg.inv(_TO_YCBCR))
+
+
+def _mixed(frames, matrix: np.ndarray):
+    return ops.matmul(frames, ops.convert_to_tensor(matrix, frames.dtype))

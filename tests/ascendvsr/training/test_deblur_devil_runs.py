@@ -1,0 +1,42 @@
+"""Short runs on the blurred sample: DBN and FlowDBN come closer to the truth than what they are given."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
+from ascendvsr.weights import save_weights
+from tests.support import PROJECT, command_line
+
+
+@pytest.fixture(scope="module")
+def flow_checkpoint(tmp_path_factory) -> Path:
+    """A PWC-Net that sees no motion, for want of a trained one: its last layers are 0."""
+    keras.utils.set_random_seed(0)
+    model = PWCNetDevil()
+    for layer in (*(estimator.conv_last for estimator in model.flow_estimators), model.context_network.convs[-1]):
+        layer.kernel.assign(np.zeros(layer.kernel.shape))
+    path = tmp_path_factory.mktemp("flow") / "pwcnet.weights.h5"
+    save_weights(model, path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("network", ["dbn", "flowdbn"])
+def test_a_short_run_raises_psnr(network: str, sample: Path, flow_checkpoint: Path, tmp_path: Path):
+    config = ["--config-file", PROJECT / f"configs/deblur_devil/tiny_{network}.yaml"]
+    settings = ["data.data_dir", sample, "output_dir", tmp_path / "run"]
+    if network == "flowdbn":
+        settings += ["deblur_devil.flow_checkpoint", flow_checkpoint]
+    for command in (["train"], ["eval", "--checkpoint", tmp_path / "run"]):
+        process = subprocess.run(
+            command_line(*command, *config, *settings), cwd=PROJECT, capture_output=True, text=True
+        )
+        assert process.returncode == 0, process.stdout + process.stderr
+    scores = json.loads((tmp_path / "run/result/metrics.json").read_text())["total"]
+    assert scores["psnr"] > scores["psnr_input"] + 0.1

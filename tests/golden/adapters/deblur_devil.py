@@ -1,0 +1,195 @@
+"""DBN and FlowDBN: networks, initialisation, loss, training steps, colours and augmentation."""
+
+import contextlib
+import re
+
+import keras
+import numpy as np
+
+from tests.golden.case import Case
+from tests.golden.gradients import gradients, named_gradients
+from tests.golden.layout import channels_first, channels_last
+from tests.golden.record import recorded
+
+_LAYERS = ("f0", "f2", "f5", "f8", "u1", "u2", "u3", "f14", "f15")
+
+
+def dbn(case: Case) -> dict:
+    """`f0`...`s3`: layers of the U-net, after their activations, whole and as statistics."""
+    model = _network(case)
+    prefix = "flowdbn." if case.subject == "FlowDBN" else ""
+    clip = channels_last(case.frames("frames"))
+    output, calls = recorded(model, [f"{prefix}dbn_net.{name}" for name in _LAYERS], clip)
+    layer = {name: channels_first(calls[f"{prefix}dbn_net.{name}"][0]) for name in _LAYERS}
+    f15 = layer.pop("f15")
+    layer |= {name: np.maximum(layer[name], 0) for name in ("f0", "f2", "f5", "f8", "f14")}
+    for skip, name, other in (("s1", "f5", "u1"), ("s2", "f2", "u2"), ("s3", "f0", "u3")):
+        layer[skip] = np.maximum(layer[name] + layer[other], 0)
+    outputs = {"output": channels_first(output), "f15": f15}
+    for name, values in layer.items():
+        values = values.astype(np.float64)
+        mean, deviation = values.mean(axis=(0, 2, 3)), values.std(axis=(0, 2, 3))
+        outputs |= {f"{name}.mean": mean, f"{name}.std": deviation, f"{name}.sub": values}
+    return outputs | (_prewarping(model, clip) if prefix else {})
+
+
+def _prewarping(model, clip: np.ndarray) -> dict:
+    """`flow` from the middle frame to each neighbour; `warpedK`: frame K of them, counted from 1, warped by it."""
+    features = [model.features(clip[:, t]) for t in range(model.num_frame)]
+    outputs = {"flow": channels_first(keras.ops.convert_to_numpy(model.flow(features)))}
+    others = [t for t in range(model.num_frame) if t != model.center_frame_idx]
+    for t, warped in zip(others, model.warped_neighbours(features), strict=True):
+        outputs[f"warped{t + 1}.sub"] = channels_first(keras.ops.convert_to_numpy(warped))
+    return outputs
+
+
+def train_step(case: Case) -> dict:
+    """Loss, output and buffers in float32, gradients in float64, both from the same float32 weights and frames.
+
+    Also the gradients that the source computed in float32 are held against those in float64: ReLUs near 0 fall to
+    either side in float32, and the source, run on another CPU or in another memory layout, misses its own numbers
+    by up to five tolerances. Our own float32 gradients should have norms within 1 % of those in float64.
+    """
+    outputs = _train_step(case)
+    with _double_precision():
+        double = _train_step(case)
+    norms = [[found[name] for name in found if name.startswith("gradnorm.")] for found in (outputs, double)]
+    np.testing.assert_allclose(*norms, rtol=0.01)
+    outputs |= {name: value for name, value in double.items() if name.startswith("grad")}
+    for name in case.outputs:
+        if found := re.fullmatch(r"(loss|gradnorm|grad)64(.*)", name):
+            outputs[name] = double[found[1] + found[2]]
+    return outputs
+
+
+def _train_step(case: Case) -> dict:
+    from ascendvsr.training.deblur_devil import DeblurUpdates, gray_psnr
+    from ascendvsr.weights.mapping import state_dict
+
+    model, dtype = _network(case), keras.config.floatx()
+    clip, truth = (channels_last(case.frames(name)).astype(dtype) for name in ("frames", "target"))
+    truth = keras.ops.convert_to_tensor(truth)
+    output = model(clip, training=True)
+    psnr = keras.ops.convert_to_numpy(gray_psnr(output, truth))
+    after = {f"after.{name}": array for name, array in state_dict(model).items()}
+
+    def loss(clip):
+        return DeblurUpdates().loss(model, {"lq": clip, "gt": truth}, 0, ())[0]
+
+    value, _, found = gradients(loss, [clip], variables=model.trainable_variables)
+    output = channels_first(keras.ops.convert_to_numpy(output))
+    named = named_gradients(model, found)
+    norms = {name: np.linalg.norm(array.astype(np.float64)) for name, array in named.items()}
+    return {
+        "loss": value,
+        "loss.psnr": psnr,
+        "output.sub": output,
+        "f15_mean": output.astype(np.float64).mean(axis=(0, 2, 3)),
+        "grad_total_norm": np.linalg.norm(list(norms.values())),
+        **{f"gradnorm.{name}": norm for name, norm in norms.items()},
+        **{f"grad.{name}": array.ravel()[:16] for name, array in named.items()},
+        **after,
+    }
+
+
+@contextlib.contextmanager
+def _double_precision():
+    before = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx("float64")
+    try:
+        with _jax_with_float64() if keras.backend.backend() == "jax" else contextlib.nullcontext():
+            yield
+    finally:
+        keras.config.set_dtype_policy(before[0])
+        keras.config.set_floatx(before[1])
+
+
+def _jax_with_float64() -> contextlib.AbstractContextManager:
+    """JAX makes every float64 a float32 unless it is told otherwise."""
+    import jax
+
+    return jax.enable_x64(True)
+
+
+def _network(case: Case):
+    from ascendvsr.models.dbn import DBN
+    from ascendvsr.models.flowdbn import FlowDBN
+    from ascendvsr.weights.mapping import load_state_dict
+
+    options = {"num_frame": case.config["sequence_length"], "init_type": case.config.get("init_type", "fan_max")}
+    prewarping = case.config.get("prewarping")
+    model = FlowDBN(**options, prewarping=prewarping) if prewarping else DBN(**options)
+    if case.kind != "op":
+        load_state_dict(model, case.state_dict())
+    return model
+
+
+def initialisation(case: Case) -> dict:
+    """The deviation of each kernel, in the order of definition."""
+    model = _network(case)
+    pairs = [layers for name, layers in vars(model.dbn_net).items() if re.fullmatch(r"[fdu]\d+", name)]
+    return {
+        "std": np.array([conv.kernel_initializer.deviation(tuple(conv.kernel.shape)) for conv, _ in pairs]),
+    }
+
+
+def loss(case: Case) -> dict:
+    from ascendcv.metrics.koehler import psnr_searched
+    from ascendvsr.training.deblur_devil import gray_psnr, half_squared_error
+
+    output, target = (channels_last(case.array(name)) for name in ("output", "target"))
+    value, (gradient,), _ = gradients(lambda output: half_squared_error(output, target), [output])
+    output, target = keras.ops.convert_to_tensor(output), keras.ops.convert_to_tensor(target)
+    return {
+        "total_loss": value,
+        "psnr_train": keras.ops.convert_to_numpy(gray_psnr(output, target)),
+        "psnr_valid": psnr_searched(*map(np.asarray, (keras.ops.clip(output, 0, 1), target)), peak=1.0),
+        "grad": channels_first(gradient),
+    }
+
+
+def colorspace(case: Case) -> dict:
+    from ascendcv.ops.color import gray, rgb_to_ycbcr, ycbcr_to_rgb
+
+    rgb, perturbed = channels_last(case.frames("rgb")), channels_last(case.array("ycbcr_perturbed"))
+    ycbcr = rgb_to_ycbcr(keras.ops.convert_to_tensor(rgb))
+    back = ycbcr_to_rgb(keras.ops.convert_to_tensor(perturbed))
+    outputs = {
+        "ycbcr": ycbcr,
+        "rgb_back": ycbcr_to_rgb(ycbcr),
+        "rgb_from_perturbed": back,
+        "rgb_from_perturbed_clipped": keras.ops.clip(back, 0, 1),
+        "gray": gray(keras.ops.convert_to_tensor(rgb)),
+    }
+    return {name: channels_first(keras.ops.convert_to_numpy(value)) for name, value in outputs.items()}
+
+
+def augmentation(case: Case) -> dict:
+    """Tensors are C H W in 0..1, images H W C uint8, as the source has them."""
+    from ascendcv.dataloader import augment, photometric
+
+    image, frame = case.array("image"), case.frames("image")
+    outputs = {f"rot{degrees}": np.asarray(augment.rotate(image, degrees // 90)) for degrees in (0, 90, 180, 270)}
+    outputs["hflip"] = augment.augment(image, True, False, False)
+    outputs["vflip"] = augment.augment(image, False, True, False)
+    for name in ("brightness", "contrast", "saturation", "hue"):
+        change = getattr(photometric, f"adjust_{name}")
+        outputs[name] = channels_first(np.asarray(change(frame, case.config[name])))
+    factors = np.random.RandomState(3).uniform(0.5, 2.0, (1, 1, 3)).astype(np.float32)
+    colors = photometric.adjust_colors(frame, factors.reshape(3))
+    return outputs | {"multiplicative_factor": factors, "multiplicative_color": np.rint(colors * 255.0)}
+
+
+ADAPTERS = {
+    "deblur_devil": {
+        "DBN": dbn,
+        "FlowDBN": dbn,
+        "DBN_train_step": train_step,
+        "FlowDBN_train_step": train_step,
+        "dbn_loss": loss,
+        "init": initialisation,
+        "colorspace": colorspace,
+        "photometric_geometric": augmentation,
+    }
+}
