@@ -1,0 +1,240 @@
+"""CDVD-TSP: the cascade and its parts, its losses, a training step."""
+
+import numpy as np
+
+from tests.golden.case import Case
+from tests.golden.gradients import gradient_summary, gradients, named_gradients
+from tests.golden.layout import channels_first, channels_last
+from tests.golden.record import recorded
+
+
+def _network(case: Case, num_frame: int):
+    from ascendvsr.models.cdvd_tsp import CDVDTSP
+    from ascendvsr.weights.mapping import load_state_dict
+
+    model = CDVDTSP(n_sequence=num_frame, n_resblock=3, n_feat=32)
+    load_state_dict(model, case.state_dict())
+    return model
+
+
+def reconstruction(case: Case) -> dict:
+    """The reconstruction network alone; activations that follow a sequence's last layer are added here."""
+    import keras
+
+    from ascendvsr.models.cdvd_tsp import ReconstructionNetwork
+    from ascendvsr.weights.mapping import load_state_dict
+
+    config = case.config
+    network = ReconstructionNetwork(config["out_channels"], config["n_resblock"], config["n_feat"])
+    x = channels_last(case.array("x"))
+    network(keras.ops.convert_to_tensor(x))
+    load_state_dict(network, case.state_dict())
+    upsampled = {name: f"{name}.{config['n_resblock']}" for name in ("decoder_second", "decoder_first")}
+    out, calls = recorded(network, ["inBlock", "encoder_first", "encoder_second", *upsampled.values()], x)
+    outputs = {name: channels_first(found[0]) for name, found in calls.items()}
+    return outputs | {
+        "out": channels_first(out),
+        **{name: np.maximum(outputs[last], 0) for name, last in upsampled.items()},
+    }
+
+
+def _stages(model, clip: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Of each stage of a clip [1, ...], triple by triple: `restored` frames, their `prior`, the `warped` neighbours
+    and the `flow` to them, [2, n, ...].
+    """
+    decoder, refiner = "flow_net.moduleNetwork.moduleTwo", "flow_net.moduleNetwork.moduleRefiner"
+    out, calls = recorded(model, ["recons_net.outBlock", "recons_net:0", decoder, refiner], clip)
+    np.testing.assert_array_equal(out, calls["recons_net.outBlock"][-1])
+    stages = []
+    for restored, given, (_, coarse), refined in zip(*calls.values(), strict=True):
+        flow = np.asarray(model.flow_net._full_size(coarse + refined, clip.shape[2:4]))
+        stages.append(
+            {
+                "restored": channels_first(restored),
+                "prior": channels_first(given[..., 9:]),
+                "warped": channels_first(np.stack([given[..., :3], given[..., 6:9]])),
+                "flow": channels_first(flow.reshape(2, -1, *flow.shape[1:])),
+            }
+        )
+    return stages
+
+
+def single_stage(case: Case) -> dict:
+    from ascendvsr.models.cdvd_tsp import warped_inside
+
+    frames = channels_last(case.frames("frames"))
+    (stage,) = _stages(_network(case, frames.shape[1]), frames)
+    mask = warped_inside(frames[:, 2], channels_last(stage["flow"][1]))[1]
+    return {
+        "recons": stage["restored"],
+        "flow_01": stage["flow"][0],
+        "flow_21": stage["flow"][1],
+        "warped_01": stage["warped"][0],
+        "mask_21": channels_first(np.asarray(mask)),
+        "luckiness": stage["prior"],
+    }
+
+
+def cascade(case: Case) -> dict:
+    """`NAME_mean` and `NAME_std` are over the pixels of each channel."""
+    frames = channels_last(case.frames("frames"))
+    stages = _stages(_network(case, frames.shape[1]), frames)
+    first, last = stages[0], stages[-1]
+    outputs = {
+        "out": last["restored"],
+        "luckiness": np.concatenate([stage["prior"] for stage in stages]).swapaxes(0, 1),
+        "flow_stage1": first["flow"][0, 1:2],
+        "flow_stage2": stages[1]["flow"][0, :1],
+        "stage1_first": first["restored"][:1],
+        "stage2_mid": stages[1]["restored"][len(stages[1]["restored"]) // 2 :][:1],
+    }
+    outputs |= {f"recons_{number}": frame[None] for number, frame in enumerate(first["restored"], start=1)}
+    for name in list(outputs):
+        outputs[f"{name}_mean"] = outputs[name].mean(axis=(2, 3), dtype=np.float64)
+        outputs[f"{name}_std"] = outputs[name].std(axis=(2, 3), dtype=np.float64)
+    return outputs
+
+
+def prior(case: Case) -> dict:
+    from ascendcv.ops.sharpness_prior import box_mean, sharpness_prior
+    from ascendcv.ops.sobel import sobel
+
+    frames = [frame[None] for frame in channels_last(case.frames("frames"))]
+    before, after = (channels_last(case.array(name)) for name in ("mask_prev", "mask_next"))
+    luckiness = sharpness_prior(*frames, before * after, filtered=case.config["is_mask_filter"])
+    found = [luckiness, box_mean(frames[1], case.config["mean_kernel"]), *sobel(frames[1])]
+    names = ("luckiness", "mean_filtered_mid", "sobel_x", "sobel_y", "sobel")
+    return {name: channels_first(np.asarray(array)) for name, array in zip(names, found, strict=True)}
+
+
+def warp_mask(case: Case) -> dict:
+    from ascendvsr.models.cdvd_tsp import warped_inside
+
+    inputs = [channels_last(case.array(name)) for name in ("input", "flow")]
+    out, found, _ = gradients(
+        lambda x, flow: warped_inside(x, flow)[0], inputs, channels_last(case.array("upstream"))
+    )
+    mask = channels_first(np.asarray(warped_inside(*inputs)[1]))
+    return {
+        "out": channels_first(out),
+        "mask": np.broadcast_to(mask, case.array("input").shape),
+        "grad_input": channels_first(found[0]),
+        "grad_flow": channels_first(found[1]),
+    }
+
+
+def _shuffled_pixels(shape: tuple[int, ...], seed: int, share: float = 0.1) -> np.ndarray:
+    """HEM's random part as the source draws it, [N, H, W, 1]: the beginning of each sample is 1, then shuffled."""
+    random = np.random.RandomState(seed)
+    batch, height, width = shape
+    pixels = np.zeros((batch, height * width), np.float32)
+    for sample in pixels:
+        sample[: int(share * width * height)] = 1
+        random.shuffle(sample)
+    return pixels.reshape(batch, height, width, 1)
+
+
+def l1_hem_loss(case: Case) -> dict:
+    from ascendcv.losses.hem import hem, hem_mask
+    from ascendcv.losses.l1 import l1
+
+    pred, target = channels_last(case.array("x")), channels_last(case.array("y"))
+    chosen = _shuffled_pixels(pred.shape[:3], case.config["numpy_seed"], case.config["random_thre_p"])
+    share = case.config["hard_thre_p"]
+
+    def total(pred):
+        return l1(pred, target) + 2 * hem(pred, target, chosen, hard_share=share)
+
+    value, (gradient,), _ = gradients(total, [pred])
+    masks = {
+        "hard_mask": hem_mask(pred, target, np.zeros_like(chosen), hard_share=share),
+        "random_mask": chosen,
+        "mask": hem_mask(pred, target, chosen, hard_share=share),
+    }
+    return {
+        **{name: channels_first(np.asarray(mask)) for name, mask in masks.items()},
+        "loss_l1": np.ravel(l1(pred, target)),
+        "loss_hem": np.ravel(hem(pred, target, chosen, hard_share=share)),
+        "loss_total": value[None],
+        "grad_x": channels_first(gradient),
+    }
+
+
+def ms_ssim_l1_loss(case: Case) -> dict:
+    """`ssim_per_image` is the metric's, whose window is the same."""
+    from keras import ops
+
+    from ascendcv.losses.l1 import l1
+    from ascendcv.losses.ms_ssim import ms_ssim
+    from ascendcv.metrics.ssim import ssim
+
+    pred, target = channels_last(case.frames("x")), channels_last(case.frames("y"))
+
+    def total(pred):
+        return 0.84 * (1 - ops.mean(ms_ssim(pred, target))) + 0.16 * l1(pred, target)
+
+    value, (gradient,), _ = gradients(total, [pred])
+    similarity = np.asarray(ms_ssim(pred, target))
+    return {
+        "ms_ssim": np.ravel(similarity.mean()),
+        "ms_ssim_per_image": similarity.mean(axis=1),
+        "ssim_per_image": np.array([ssim(255 * a, 255 * b) for a, b in zip(pred, target, strict=True)]),
+        "loss_l1": np.ravel(l1(pred, target)),
+        "loss_msl": 1 - np.ravel(similarity.mean()),
+        "loss_total": value[None],
+        "grad_x": channels_first(gradient),
+        "grad_x_norm": np.ravel(np.linalg.norm(gradient)),
+    }
+
+
+def train_step(case: Case) -> dict:
+    """`loss` says which terms: '1*L1+2*HEM' or '0.84*MSL+0.16*L1'."""
+    from keras import ops
+
+    from ascendcv.losses.hem import hem_mask
+    from ascendvsr.training.cdvd_tsp import CDVDTSPUpdates
+
+    terms = {"L1": "l1", "HEM": "hem", "MSL": "ms_ssim"}
+    weights = {}
+    for part in case.config["loss"].split("+"):
+        weight, _, term = part.partition("*")
+        weights[terms[term]] = float(weight)
+    clip, truth = channels_last(case.frames("blur")), channels_last(case.frames("gt"))
+    chosen = _shuffled_pixels((len(clip), *clip.shape[2:4]), case.config["numpy_seed"])
+    # Nothing is compared with the first frame and the last, which the case leaves out.
+    ends = np.zeros_like(truth[:, :1])
+    batch = {"gt": ops.convert_to_tensor(np.concatenate([ends, truth, ends], axis=1))}
+    model = _network(case, clip.shape[1])
+    updates = CDVDTSPUpdates(weights, case.config["loss_on"] == "final", chosen=lambda truth: chosen)
+
+    restored = [np.asarray(frame) for stage in model.stages(clip) for frame in stage]
+    loss = updates.loss(model, {"lq": ops.convert_to_tensor(clip), **batch}, 0, ())[1]
+    stacked = [np.concatenate(frames, axis=-1) for frames in (restored, [*truth.swapaxes(0, 1), truth[:, 1]])]
+    mask = np.asarray(hem_mask(*stacked, chosen))
+    value, _, found = gradients(
+        lambda clip: updates.loss(model, {"lq": clip, **batch}, 0, ())[0],
+        [clip],
+        variables=model.trainable_variables,
+    )
+    return {
+        "loss_total": value[None],
+        **{f"loss_{old.lower()}": np.ravel(loss[f"loss/{new}"]) for old, new in terms.items() if new in weights},
+        "out_mean_std": np.array([[frame.mean(), frame.std()] for frame in restored]),
+        "mask": channels_first(mask),
+        "random_mask": channels_first(chosen),
+        **gradient_summary(case, named_gradients(model, found)),
+    }
+
+
+ADAPTERS = {
+    "cdvd_tsp": {
+        "RECONS_VIDEO": reconstruction,
+        "CDVD_TSP": cascade,
+        "CDVD_TSP_single_stage": single_stage,
+        "CDVD_TSP_train_step": train_step,
+        "l1_hem_loss": l1_hem_loss,
+        "ms_ssim_l1_loss": ms_ssim_l1_loss,
+        "sharpness_prior": prior,
+        "warp_mask": warp_mask,
+    }
+}
