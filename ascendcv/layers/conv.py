@@ -12,20 +12,20 @@ class Conv2D(keras.Layer):
 
     Args:
         filters: output channels.
-        kernel_size: side of the kernel.
+        kernel_size: side of the kernel, or (height, width).
         stride, dilation, groups: as in torch.nn.Conv2d.
         padding: zeros on each side; None: as many as keep the size at stride 1.
         use_bias: whether there is a bias.
         kernel_initializer, bias_initializer: None: PyTorch's, uniform in +-1 / sqrt(fan_in).
 
-    [N, H, W, C] -> [N, Ho, Wo, filters] in the layer's compute dtype. Weights: `kernel` [k, k, C / groups, filters]
-    and `bias` [filters].
+    [N, H, W, C] -> [N, Ho, Wo, filters] in the layer's compute dtype. Weights: `kernel`
+    [kh, kw, C / groups, filters] and `bias` [filters].
     """
 
     def __init__(
         self,
         filters: int,
-        kernel_size: int = 3,
+        kernel_size: int | tuple[int, int] = 3,
         stride: int = 1,
         padding: int | None = None,
         dilation: int = 1,
@@ -39,8 +39,9 @@ class Conv2D(keras.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.stride = stride
-        self.same_padding = dilation * (kernel_size - 1) // 2
-        self.padding = self.same_padding if padding is None else padding
+        self.kernel_shape = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+        self.same_padding = tuple(dilation * (side - 1) // 2 for side in self.kernel_shape)
+        self.padding = self.same_padding if padding is None else (padding, padding)
         self.dilation = dilation
         self.groups = groups
         self.use_bias = use_bias
@@ -49,12 +50,13 @@ class Conv2D(keras.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1] // self.groups
-        limit = (channels * self.kernel_size**2) ** -0.5
+        height, width = self.kernel_shape
+        limit = (channels * height * width) ** -0.5
         uniform = keras.initializers.RandomUniform(-limit, limit)
         # Cast by hand in `call`: a float32 layer inside a narrower one would get narrow weights otherwise.
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(self.kernel_size, self.kernel_size, channels, self.filters),
+            shape=(height, width, channels, self.filters),
             initializer=self.kernel_initializer or uniform,
             autocast=False,
         )
@@ -69,9 +71,9 @@ class Conv2D(keras.Layer):
     def call(self, x):
         x = ops.cast(x, self.compute_dtype)
         mode = "same" if self.stride == 1 and self.padding == self.same_padding else "valid"
-        if mode == "valid" and self.padding:
-            sides = (self.padding, self.padding)
-            x = ops.pad(x, ((0, 0), sides, sides, (0, 0)))
+        if mode == "valid" and any(self.padding):
+            rows, columns = self.padding
+            x = ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
         kernel = ops.cast(self.kernel, self.compute_dtype)
         x = ops.conv(x, kernel, self.stride, mode, "channels_last", self.dilation)
         return x + ops.cast(self.bias, self.compute_dtype) if self.use_bias else x

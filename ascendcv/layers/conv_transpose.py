@@ -1,7 +1,10 @@
 """Transposed convolution with PyTorch's arithmetic and initialisation."""
 
 import keras
+import numpy as np
 from keras import ops
+
+from ascendcv.ops.shuffle import pixel_shuffle
 
 
 class Conv2DTranspose(keras.Layer):
@@ -15,10 +18,10 @@ class Conv2DTranspose(keras.Layer):
         output_padding: rows and columns added at the bottom and right of it.
         groups: the output channels of group q come from the input channels of group q.
         use_bias: whether there is a bias.
+        kernel_initializer, bias_initializer: None: PyTorch's, uniform in +-1 / sqrt(k * k * filters / groups).
 
     [N, H, W, C] -> [N, Ho, Wo, filters], Ho = (H - 1) * stride - 2 * padding + kernel_size + output_padding, in the
-    layer's compute dtype. Weights: `kernel` [k, k, filters / groups, C] and `bias` [filters], which start as in
-    torch.nn.ConvTranspose2d: uniform in +-1 / sqrt(k * k * filters / groups).
+    layer's compute dtype. Weights: `kernel` [k, k, filters / groups, C] and `bias` [filters].
     """
 
     def __init__(
@@ -30,6 +33,8 @@ class Conv2DTranspose(keras.Layer):
         output_padding: int = 0,
         groups: int = 1,
         use_bias: bool = True,
+        kernel_initializer=None,
+        bias_initializer=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -40,6 +45,8 @@ class Conv2DTranspose(keras.Layer):
         self.output_padding = output_padding
         self.groups = groups
         self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+        self.bias_initializer = bias_initializer
 
     def build(self, input_shape):
         filters = self.filters // self.groups
@@ -47,25 +54,51 @@ class Conv2DTranspose(keras.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.kernel_size, self.kernel_size, filters, input_shape[-1]),
-            initializer=keras.initializers.RandomUniform(-limit, limit),
+            initializer=self.kernel_initializer or keras.initializers.RandomUniform(-limit, limit),
             autocast=False,
         )
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
                 shape=(self.filters,),
-                initializer=keras.initializers.RandomUniform(-limit, limit),
+                initializer=self.bias_initializer or keras.initializers.RandomUniform(-limit, limit),
                 autocast=False,
             )
 
     def call(self, x):
         x = ops.cast(x, self.compute_dtype)
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        inputs, kernels = ops.split(x, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1)
-        y = ops.concatenate([self._transposed(*pair) for pair in zip(inputs, kernels, strict=True)], axis=-1)
+        # Where the size becomes exactly `stride` times the input's, phases of the output can be interleaved.
+        exact = self.kernel_size - 2 * self.padding + self.output_padding == self.stride
+        if exact and self.groups == self.filters == x.shape[-1]:
+            y = self._depthwise(x, kernel)
+        else:
+            inputs, kernels = ops.split(x, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1)
+            parts = [self._transposed(*pair) for pair in zip(inputs, kernels, strict=True)]
+            y = ops.concatenate(parts, axis=-1)
         return y + ops.cast(self.bias, self.compute_dtype) if self.use_bias else y
 
     def _transposed(self, x, kernel):
         y = ops.conv_transpose(x, kernel, self.stride, "valid", self.output_padding, "channels_last")
         _, height, width, _ = ops.shape(y)
         return y[:, self.padding : height - self.padding, self.padding : width - self.padding]
+
+    def _depthwise(self, x, kernel):
+        """Every channel by itself: one depthwise convolution gives the stride² phases of the output.
+
+        Output row q * stride + phase is the sum of x[q - d] * kernel[phase + padding + d * stride] over the d for
+        which the kernel has such a row.
+        """
+        side, stride, padding = self.kernel_size, self.stride, self.padding
+        first, last = -((stride - 1 + padding) // stride), (side - 1 - padding) // stride
+        reach = max(-first, last)
+        phases = range(stride)
+        rows = [[phase + padding + d * stride for phase in phases] for d in range(reach, -reach - 1, -1)]
+        # Rows that the kernel does not have are rows of zeros, before it and after it.
+        before, after = max(0, -min(map(min, rows))), max(0, max(map(max, rows)) - side + 1)
+        kernel = ops.pad(kernel[:, :, 0], ((before, after), (before, after), (0, 0)))
+        taps = np.array(rows) + before  # [2 * reach + 1, stride]
+        kernel = ops.take(ops.take(kernel, taps, axis=0), taps, axis=2)  # [rows, phase, columns, phase, C]
+        kernel = ops.transpose(kernel, (0, 2, 4, 1, 3))
+        kernel = ops.reshape(kernel, (2 * reach + 1, 2 * reach + 1, self.filters, stride**2))
+        return pixel_shuffle(ops.depthwise_conv(x, kernel, 1, "same", "channels_last"), stride)

@@ -25,6 +25,7 @@ class Case:
         config: the source's constructor arguments and whatever else describes the run.
         inputs, outputs: array name -> what it is.
         information: names of outputs that are told, not to be matched.
+        reduce: output -> what was done to what the network returned before it was stored.
         grad_params: official names of the parameters whose gradients `grad_l2`, ... hold.
     """
 
@@ -46,6 +47,7 @@ class Case:
         self._description = description
         self.config: dict = description.get("config") or {}
         self.information: list[str] = description.get("information") or []
+        self.reduce: dict[str, str] = description.get("reduce") or {}
         self.grad_params: list[str] = description.get("grad_params") or []
 
     def array(self, name: str) -> np.ndarray:

@@ -13,8 +13,8 @@ def recorded(model: keras.Layer, names: Iterable[str], *inputs: np.ndarray) -> t
     """`model(*inputs)`, and what its sublayers of these official names returned in it, call by call.
 
     The model should be built, as networks are from the beginning: its symbolic calls would count too. The
-    name of a sequence of layers stands for the last of them. Raises KeyError for a name that the network does
-    not have.
+    name of a sequence of layers stands for the last of them, and 'NAME:I' for what the layer was given as argument
+    I. Raises KeyError for a name that the network does not have.
     """
 
     def forward(*inputs):
@@ -36,18 +36,19 @@ def _recording(model: keras.Layer, names: Iterable[str]) -> Iterator[dict[str, l
     calls: dict[str, list] = {name: [] for name in names}
     with contextlib.ExitStack() as stack:
         for name, results in calls.items():
-            stack.enter_context(_appending(layers[name], results))
+            name, _, argument = name.partition(":")
+            stack.enter_context(_appending(layers[name], results, int(argument) if argument else None))
         yield calls
 
 
 @contextlib.contextmanager
-def _appending(layer: keras.Layer, results: list) -> Iterator[None]:
-    """Within the context, what `layer` returns is appended to `results`."""
+def _appending(layer: keras.Layer, results: list, argument: int | None) -> Iterator[None]:
+    """Within the context, what `layer` returns is appended to `results`, or an argument of its."""
     original = layer.call
 
     def call(*args, **kwargs):
         result = original(*args, **kwargs)
-        results.append(result)
+        results.append(result if argument is None else args[argument])
         return result
 
     # Past Keras's own __setattr__, which would take note of a change of the layer.

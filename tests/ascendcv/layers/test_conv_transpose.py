@@ -27,7 +27,15 @@ def by_definition(x: np.ndarray, layer: Conv2DTranspose) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "padding", "output_padding", "groups"),
-    [(4, 2, 1, 0, 1), (3, 2, 1, 1, 1), (3, 1, 1, 0, 2), (5, 3, 2, 2, 2), (2, 2, 0, 1, 1), (4, 2, 1, 0, 8)],
+    [
+        (4, 2, 1, 0, 1),
+        (3, 2, 1, 1, 1),
+        (3, 1, 1, 0, 2),
+        (5, 3, 2, 2, 2),
+        (2, 2, 0, 1, 1),
+        (4, 2, 1, 0, 8),
+        (3, 2, 1, 1, 8),
+    ],
 )
 def test_it_is_what_the_definition_says(kernel_size, stride, padding, output_padding, groups):
     layer, x = Conv2DTranspose(8, kernel_size, stride, padding, output_padding, groups), random(2, 4, 5, 8)

@@ -26,6 +26,13 @@ def test_a_convolution_pads_all_sides_alike(kernel_size, stride, dilation, heigh
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
+def test_a_kernel_need_not_be_square():
+    layer, x = Conv2D(4, (5, 1)), random(2, 6, 8, 3)
+    y = layer(x)
+    padded = np.pad(x, ((0, 0), (2, 2), (0, 0), (0, 0)))
+    np.testing.assert_allclose(y, tf.nn.conv2d(padded, layer.kernel, 1, "VALID") + layer.bias, atol=1e-5)
+
+
 def test_the_default_initialisation_is_that_of_pytorch():
     layer = Conv2D(64, 3)
     layer.build((None, None, None, 32))

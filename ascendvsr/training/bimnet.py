@@ -1,0 +1,98 @@
+"""How BIMNet is trained, the first stage of PVDNet: to find the motion between frames, blurred or sharp.
+
+A flow is as good as the sharp previous frame, warped by it, resembles the sharp current frame; it is asked of all
+four combinations of blurred and sharp frames (Eq. 1 of the paper). The original's code adds PVDNet's own loss,
+which gives BIMNet no gradient; here BIMNet trains alone.
+
+Source: codeslake/PVDNet `Model._get_results` and `DeblurNet.forward` with fix_BIMNet False.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from yacs.config import CfgNode
+
+from ascendcv.ops.warp import warp
+from ascendcv.utils.errors import InputError
+
+TARGET = "all"
+COMBINATIONS = ("bb", "bs", "sb", "ss")  # blurred or sharp: the previous frame, the current one
+
+
+class BIMNetUpdates:
+    """One update on a batch {'lq': [B,T,H,W,3], 'gt': the same}; see `ascendcv.runner.trainer.Updates`.
+
+    Its loss is over all T - 1 pairs of consecutive frames. It reports the four parts as 'loss/bb', ..., and
+    'loss/still', the loss that no motion at all would have.
+    """
+
+    count = 1
+    reduction = "mean"
+
+    def start(self, model: keras.Model, batch: dict[str, tf.Tensor]) -> tuple[()]:
+        return ()
+
+    def loss(
+        self, model: keras.Model, batch: dict[str, tf.Tensor], index: tf.Tensor, state: tuple[()]
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tuple[()]]:
+        blurred, sharp = pairs(batch["lq"]), pairs(batch["gt"])
+        parts = warping_errors(*warped_sharp(model, blurred, sharp), sharp[1])
+        still = ops.mean(ops.square(sharp[0] - sharp[1]))
+        report = {f"loss/{name}": part for name, part in zip(COMBINATIONS, parts, strict=True)}
+        return sum(parts) / len(parts), report | {"loss/still": still}, state
+
+
+def make_updates(cfg: CfgNode) -> BIMNetUpdates:
+    """The updates of BIMNet."""
+    return BIMNetUpdates()
+
+
+def check(cfg: CfgNode) -> None:
+    """Raises `InputError` for clips without a pair of frames."""
+    if (cfg.data.clip_length or cfg.model.num_frames) < 2:
+        raise InputError("BIMNet learns from pairs of frames, and clips have one: say model.num_frames 2")
+    if cfg.solver.validation_interval or cfg.solver.validation_epochs:
+        raise InputError(
+            "BIMNet restores no frames: say solver.validation_interval 0 and solver.validation_epochs 0"
+        )
+
+
+def pairs(clips) -> tuple:
+    """[B, T, H, W, 3] -> all previous frames and all current frames, [B * (T - 1), H, W, 3] each."""
+    _, _, height, width, channels = ops.shape(clips)
+    shape = (-1, height, width, channels)
+    return ops.reshape(clips[:, :-1], shape), ops.reshape(clips[:, 1:], shape)
+
+
+def warped_sharp(model: keras.Model, blurred: tuple, sharp: tuple) -> tuple[list, list]:
+    """The sharp previous frame, warped by the flow of each combination, and how much of it comes from the image.
+
+    Args:
+        model: a flow network.
+        blurred, sharp: previous and current frames, [N, H, W, 3] each.
+
+    Returns for each of `COMBINATIONS` a [N, H, W, 3] and a [N, H, W, 1], the second without gradient.
+    """
+    supporting = ops.concatenate([blurred[0], blurred[0], sharp[0], sharp[0]])
+    reference = ops.concatenate([blurred[1], sharp[1], blurred[1], sharp[1]])
+    flows = ops.split(model((reference, supporting)), 4)
+    ones = ops.ones_like(sharp[0][..., :1])
+    return [warp(sharp[0], flow) for flow in flows], [ops.stop_gradient(warp(ones, flow)) for flow in flows]
+
+
+def warping_errors(warped: list, inside: list, current) -> list:
+    """The squared error of each [N, H, W, 3] of `warped` against `current`, per pixel that is inside the image."""
+    return [
+        ops.sum(ops.square(frame - current * mask)) / ops.maximum(3 * ops.sum(mask), 1.0)
+        for frame, mask in zip(warped, inside, strict=True)
+    ]
+
+
+def picture(model: keras.Model, batch: dict[str, tf.Tensor]) -> np.ndarray:
+    """[H,4*W,3] uint8: the first sample's first two blurred frames, the first one sharp and warped by their motion
+    towards the second, and the second one sharp."""
+    blurred, sharp = batch["lq"][:1], batch["gt"][:1]
+    warped = warp(sharp[:, 0], model((blurred[:, 1], blurred[:, 0])))
+    strip = ops.concatenate([blurred[0, 0], blurred[0, 1], warped[0], sharp[0, 1]], axis=1)
+    return np.rint(np.clip(ops.convert_to_numpy(strip), 0.0, 1.0) * 255.0).astype(np.uint8)
