@@ -197,6 +197,7 @@ def _stream(model) -> tuple[Callable, int]:
 
     if "_stream" not in vars(model):
         # Past Keras's own __setattr__. On the model, because it refers to the model: both go together.
-        object.__setattr__(model, "_stream", (model.stream(tf.function), itertools.count()))
+        stream = model.stream(functools.partial(tf.function, autograph=False))
+        object.__setattr__(model, "_stream", (stream, itertools.count()))
     restore_next, videos = vars(model)["_stream"]
     return restore_next, next(videos) << 40

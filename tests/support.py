@@ -13,6 +13,29 @@ TINY_EDVR = {
     "edvr.num_blocks_reconstruction": 1,
 }
 
+# Of a CDVD-TSP: 5 frames, 4 channels. The flow network is always the published one.
+TINY_CDVD_TSP = {"model.name": "CDVDTSP", "model.scale": 1, "cdvd_tsp.n_resblock": 1, "cdvd_tsp.n_feat": 4}
+
+# Settings of an RVRT small enough for a test: x4, 12 channels.
+TINY_RVRT = {
+    "model.name": "RVRT",
+    "model.num_frames": 4,
+    "rvrt.num_blocks": [1, 1, 1],
+    "rvrt.embed_dims": [12, 12, 12],
+    "rvrt.num_heads": [2, 2, 2],
+    "rvrt.deformable_groups": 2,
+    "rvrt.attention_heads": 2,
+}
+
+# Of a PVDNet: 8 channels, clips of 4 frames in training. BIMNet is always the published one.
+TINY_PVDNET = {
+    "model.name": "PVDNet",
+    "model.scale": 1,
+    "model.num_frames": 4,
+    "pvdnet.num_blocks": 1,
+    "pvdnet.channels": 8,
+}
+
 
 def command_line(*arguments: object) -> list[str]:
     """`ascendvsr ARGUMENTS` as a list for a new process of this Python."""

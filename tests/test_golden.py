@@ -14,9 +14,17 @@ from tests.support import PROJECT
 
 VECTORS = PROJECT / "tests/golden/vectors"
 FAMILIES = sorted(folder.name for folder in VECTORS.iterdir())
+SLOW = {"cdvd_tsp-train_step_msl_l1", "deblur_devil-train_step_flowdbn_pwcnet"}
 
 
-@pytest.mark.parametrize("path", list(case_files([VECTORS])), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def cases() -> list:
+    """Every case under its family and name; those of `SLOW` take more than 15 seconds of a processor."""
+    names = {f"{path.parent.name}-{path.stem}": path for path in case_files([VECTORS])}
+    slow = {True: [pytest.mark.slow], False: []}
+    return [pytest.param(path, id=name, marks=slow[name in SLOW]) for name, path in names.items()]
+
+
+@pytest.mark.parametrize("path", cases())
 def test_case(path: Path):
     result = run_file(path)
     assert result.passed, "\n".join([*result.failures(), result.trace])

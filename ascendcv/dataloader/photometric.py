@@ -86,7 +86,7 @@ def adjust_contrast(pixels: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
 
 
 def adjust_saturation(pixels: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
-    """Distances from gray times `factor`, clipped; as published, through 8 bit and Pillow's `ImageEnhance.Color`."""
+    """Distances from gray times `factor`, clipped; as published, in 8 bit and as Pillow's `ImageEnhance.Color`."""
     pixels = _to_bytes(pixels)
     gray = tf.reduce_sum(tf.cast(pixels, tf.int32) * _GRAY, axis=-1, keepdims=True)
     gray = tf.cast((gray + 0x8000) // 0x10000, tf.float32)

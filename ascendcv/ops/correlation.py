@@ -1,7 +1,7 @@
 """Cost volumes: how well each pixel of one feature map matches the pixels around the same place in another.
 
 Used by PWC-Net (Sun et al., CVPR 2018), LiteFlowNet (Hui et al., CVPR 2018) and, as the spatial correlation
-sampler, by FlowNet and "Deep Video Deblurring: The Devil is in the Details" (Wieschollek et al., 2019).
+sampler, by FlowNet and "Deep Video Deblurring: The Devil is in the Details" (Gast and Roth, 2019).
 """
 
 from keras import ops

@@ -71,7 +71,8 @@ _.deblur_devil.impl = "auto"  # of its cost volumes: auto | tf | fused | npu
 # --- RVRT: the paper's names; `model.scale` is its upscale, 4 or 1 -----------------------------------------------
 _.rvrt = Node()
 _.rvrt.window_size = [2, 8, 8]  # frames, rows and columns of the attention's windows
-_.rvrt.num_blocks = [1, 2, 1]  # of the feature extraction, the four branches, the reconstruction; like the next three
+# Of the feature extraction, the four branches and the reconstruction:
+_.rvrt.num_blocks = [1, 2, 1]
 _.rvrt.depths = [2, 2, 2]
 _.rvrt.embed_dims = [144, 144, 144]
 _.rvrt.num_heads = [6, 6, 6]
@@ -88,6 +89,7 @@ _.rvrt.impl = "auto"  # of the deformable attention: auto | tf | fused | npu
 _.rvrt.spynet_checkpoint = ""  # weights that SpyNet begins with: spynet_sintel_final, or of an RVRT
 _.rvrt.fix_iter = 30000  # SpyNet learns from this step on
 _.rvrt.fix_lr_mul = 0.25  # at this part of the rate
+_.rvrt.identity_start = False  # begin near the identity, for short runs; see ascendvsr/training/rvrt_start.py
 
 # --- PVDNet and BIMNet --------------------------------------------------------------------------------------
 _.pvdnet = Node()
@@ -253,8 +255,8 @@ _.eval.window_ends = "replicate"  # replicate | reflection | reflection_circle |
 _.eval.crop_border = 0
 _.eval.rounding = False  # to 8 bit before the metrics: the TensorFlow release did not, the papers do
 _.eval.save_images = False
-# '': by the keys above. A paper's own: rvrt | cdvd_tsp | pvdnet_eval | pvdnet_paper | deblur_devil; what each measures
-# says ascendvsr/protocols.py.
+# '': by the keys above. A paper's own: rvrt | cdvd_tsp | pvdnet_eval | pvdnet_paper | deblur_devil; what each
+# measures says ascendvsr/protocols.py.
 _.eval.protocol = ""
 _.eval.blending = "seamless"  # seamless | official, of tiles and chunks: as RVRT's test program did
 _.eval.tile_frames = 32  # of networks that restore whole clips: frames at once; 0: the whole video, however long
@@ -262,8 +264,8 @@ _.eval.tile_frames_overlap = 8  # frames by which neighbouring chunks overlap
 _.inference = Node()
 _.inference.input = ""  # a folder of frames, a folder of such folders, or a video; '': data_dir's eval_set
 _.inference.output = ""  # a folder or a video; '': output_dir/inference_result_dir
-# Standard deviation of the noise, in 8-bit levels, where a network must be told: a number, a gray image (a map), or a
-# text file of lines NAME SIGMA. Where the evaluation set has clean input (data.layout davis), such noise is added.
+# Standard deviation of the noise, in 8-bit levels, where a network must be told: a number, a gray image (a map), or
+# a text file of lines NAME SIGMA. Where the evaluation set has clean input (data.layout davis), such noise is added.
 _.inference.sigma = ""
 _.inference.fps = 24.0  # of a video made from a folder of frames; a video keeps its own
 

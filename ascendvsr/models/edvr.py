@@ -40,6 +40,7 @@ class EDVR(keras.Model):
     Attributes:
         time: 'window': one call restores one frame.
         scale: 4, or 1 with `hr_in`.
+        in_channels: num_in_ch.
         size_multiple: 4, or 16 with `hr_in`.
 
     Source: BasicSR `EDVR`.
@@ -91,6 +92,7 @@ class EDVR(keras.Model):
         self.with_tsa = with_tsa
         self.size = size
         self.scale = 1 if hr_in else 4
+        self.in_channels = num_in_ch
         self.size_multiple = 16 if hr_in else 4
 
         if with_predeblur:

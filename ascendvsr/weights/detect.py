@@ -4,30 +4,26 @@ Each family adds one function to `_FAMILIES`: shapes by name -> all networks of 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A network: its family, the configuration keys that make it, and its description in a few words."""
-
-    family: str
-    settings: dict[str, object]
-    summary: str
+from ascendvsr.weights.architecture import Architecture, Shapes
+from ascendvsr.weights.families.cdvd_tsp import cdvd_tsp
+from ascendvsr.weights.families.deblur_devil import deblur_devil
+from ascendvsr.weights.families.flow import flow
+from ascendvsr.weights.families.pvdnet import pvdnet
+from ascendvsr.weights.families.rvrt import rvrt
 
 
-def detect(state_dict: Mapping[str, np.ndarray], source: str = "the checkpoint") -> Architecture:
+def detect(
+    state_dict: Mapping[str, np.ndarray], source: str = "the checkpoint", config: CfgNode | None = None
+) -> Architecture:
     """The network whose weights these are. `source` names them in messages.
 
-    Raises `InputError` that says what they seem to be when no known network has such names, and that lists
-    the candidates when several could have them.
+    Where several networks could have them, `config` says which it is. Raises `InputError` that says what they seem
+    to be when no known network has such names, and that lists the candidates when several could have them.
     """
     shapes = {name: tuple(array.shape) for name, array in state_dict.items()}
     candidates = []
@@ -44,6 +40,8 @@ def detect(state_dict: Mapping[str, np.ndarray], source: str = "the checkpoint")
             f"{source} is of no network that is known here ({', '.join(_FAMILIES)}): "
             f"it holds {len(shapes)} tensors ({names})"
         )
+    if config is not None:
+        candidates = [each for each in candidates if not _differences(config, each)][:1] or candidates
     if len(candidates) > 1:
         listed = " or ".join(describe(candidate) for candidate in candidates)
         raise InputError(f"{source} could be {listed}: save the weights of one network to a file of its own")
@@ -57,6 +55,16 @@ def describe(architecture: Architecture) -> str:
 
 def check_matches(config: CfgNode, architecture: Architecture, source: str = "the checkpoint") -> None:
     """Raises `InputError` naming the keys in which a configuration differs from a checkpoint's network."""
+    differences = _differences(config, architecture)
+    if differences:
+        raise InputError(
+            f"{source} is {describe(architecture)}, and the configuration is of another network: "
+            + "; ".join(differences)
+        )
+
+
+def _differences(config: CfgNode, architecture: Architecture) -> list[str]:
+    """The keys in which a configuration is not of this network, each with both values."""
     differences = []
     for key, value in architecture.settings.items():
         configured = config
@@ -64,11 +72,7 @@ def check_matches(config: CfgNode, architecture: Architecture, source: str = "th
             configured = configured[part]
         if configured != value:
             differences.append(f"{key} is {configured}, not {value}")
-    if differences:
-        raise InputError(
-            f"{source} is {describe(architecture)}, and the configuration is of another network: "
-            + "; ".join(differences)
-        )
+    return differences
 
 
 def _edvr(shapes: Shapes) -> list[Architecture]:
@@ -119,4 +123,11 @@ def _blocks(shapes: Shapes, prefix: str) -> int:
     return len({name.removeprefix(prefix).split(".")[0] for name in shapes if name.startswith(prefix)})
 
 
-_FAMILIES: dict[str, Callable[[Shapes], list[Architecture]]] = {"EDVR": _edvr}
+_FAMILIES: dict[str, Callable[[Shapes], list[Architecture]]] = {
+    "EDVR": _edvr,
+    "RVRT or SpyNet": rvrt,
+    "CDVD-TSP": cdvd_tsp,
+    "DBN or FlowDBN": deblur_devil,
+    "PVDNet or BIMNet": pvdnet,
+    "flow networks": flow,
+}

@@ -13,7 +13,7 @@ import numpy as np
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 from ascendvsr.weights import h5_file
-from ascendvsr.weights.names import named_variables
+from ascendvsr.weights.names import named_constants, named_variables
 from ascendvsr.weights.reader import load_checkpoint, naming, recognise
 
 _ENDING = ".weights.h5"
@@ -67,9 +67,14 @@ def load_state_dict(
 
     With `strict`, names and shapes must be the network's own, or nothing is assigned and an `InputError`
     lists all that is missing, unexpected or mis-shaped. Without, what fits is assigned and the report tells
-    the rest. `source` names the weights in the message.
+    the rest. `source` names the weights in the message. Constants that checkpoints hold beside weights (see
+    `named_constants`) may be given or not; other values than the network's are an `InputError` in any case.
     """
     given = {name: array for name, array in state_dict.items() if name.split(".")[-1] != _NOT_IN_NETWORKS}
+    for name, constant in named_constants(model).items():
+        array = np.asarray(given.pop(name, constant))
+        if array.shape != constant.shape or not np.allclose(array, constant):
+            raise InputError(f"{source} is of another network than {type(model).__name__}: {name} differs from its")
     report = LoadReport()
     assignments = []
     for entry in named_variables(model):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 _LEAVES = {
     "kernel": "weight",
@@ -40,6 +41,20 @@ def named_layers(layer: keras.Layer) -> Iterator[tuple[str, keras.Layer]]:
     for name, _, found in _walk(layer, set()):
         if isinstance(found, keras.Layer):
             yield name, found
+
+
+def named_constants(model: keras.Layer) -> dict[str, np.ndarray]:
+    """What published checkpoints of the network hold beside weights, by official name.
+
+    Those are arrays that follow from the network's structure, such as index tables. A layer lists its own in
+    `official_constants`: {official name: array}.
+    """
+    layers = [("", model), *((f"{name}.", layer) for name, layer in named_layers(model))]
+    return {
+        prefix + name: array
+        for prefix, layer in layers
+        for name, array in getattr(layer, "official_constants", {}).items()
+    }
 
 
 def named_variables(model: keras.Layer) -> list[NamedVariable]:

@@ -130,6 +130,16 @@ def test_the_weights_of_another_edvr_are_described(ascendvsr, frame_folder, tiny
     assert_refused(result, "edvr.mid_channels", "64", "8")
 
 
+def test_the_weights_of_a_flow_network_are_sent_to_the_flow_command(ascendvsr, frame_folder, tmp_path):
+    from ascendvsr.models.flow.spynet import SpyNet
+    from ascendvsr.weights.mapping import state_dict
+
+    weights = tmp_path / "spynet.npz"
+    np.savez(weights, **state_dict(SpyNet()))
+    result = ascendvsr("inference", "--checkpoint", weights, "--input", frame_folder())
+    assert_refused(result, weights, "SpyNet", "restores nothing", "`ascendvsr flow`")
+
+
 def test_a_truncated_checkpoint_is_named(ascendvsr, frame_folder, tiny_edvr_checkpoint, tmp_path):
     path = tmp_path / "half.weights.h5"
     path.write_bytes(tiny_edvr_checkpoint.read_bytes()[:20000])

@@ -7,11 +7,24 @@ cases only.
 
 from collections.abc import Callable
 
-from tests.golden.adapters import common, edvr, kernels, ops
+from tests.golden.adapters import (
+    cdvd_tsp,
+    common,
+    data,
+    deblur_devil,
+    edvr,
+    flow,
+    kernels,
+    metrics,
+    ops,
+    pvdnet,
+    runner,
+    rvrt,
+)
 from tests.golden.case import Case
 
 # A family's adapters may stand in several files.
-_MODULES = (common, edvr, kernels, ops)
+_MODULES = (cdvd_tsp, common, data, deblur_devil, edvr, flow, kernels, metrics, ops, pvdnet, runner, rvrt)
 ADAPTERS: dict[str, dict[str, Callable[[Case], dict]]] = {}
 for _module in _MODULES:
     for _family, _subjects in _module.ADAPTERS.items():

@@ -1,0 +1,33 @@
+"""Fully connected layer with PyTorch's initialisation."""
+
+import keras
+from keras import ops
+
+
+class Linear(keras.Layer):
+    """x @ kernel + bias on the last axis, as torch.nn.Linear.
+
+    [..., C] -> [..., units] in the layer's compute dtype, as one product of matrices whatever the rank. Weights:
+    `kernel` [C, units] and `bias` [units], which start uniform in +-1 / sqrt(C).
+    """
+
+    def __init__(self, units: int, use_bias: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        uniform = keras.initializers.RandomUniform(-(channels**-0.5), channels**-0.5)
+        shape = (channels, self.units)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=uniform, autocast=False)
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.units,), initializer=uniform, autocast=False)
+
+    def call(self, x):
+        shape = ops.shape(x)
+        rows = ops.reshape(ops.cast(x, self.compute_dtype), (-1, shape[-1]))
+        y = ops.matmul(rows, ops.cast(self.kernel, self.compute_dtype))
+        if self.use_bias:
+            y = y + ops.cast(self.bias, self.compute_dtype)
+        return ops.reshape(y, (*shape[:-1], self.units))
