@@ -265,7 +265,7 @@ _.inference = Node()
 _.inference.input = ""  # a folder of frames, a folder of such folders, or a video; '': data_dir's eval_set
 _.inference.output = ""  # a folder or a video; '': output_dir/inference_result_dir
 # Standard deviation of the noise, in 8-bit levels, where a network must be told: a number, a gray image (a map), or
-# a text file of lines NAME SIGMA. Where the evaluation set has clean input (data.layout davis), such noise is added.
+# a text file of lines NAME SIGMA. Where the evaluation set is clean (data.layout davis), such noise is added.
 _.inference.sigma = ""
 _.inference.fps = 24.0  # of a video made from a folder of frames; a video keeps its own
 

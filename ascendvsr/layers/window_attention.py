@@ -27,8 +27,8 @@ class RSTBWithInputConv(keras.Layer):
         use_checkpoint_attn, use_checkpoint_ffn: compute the attention or feed-forward parts once more in the
             backward pass instead of keeping what is inside them.
 
-    `call(x, shift_mask)`: [B, D, H, W, C] -> [B, D, H, W, dim]; D should be a multiple of the window's frames, H and
-    W are free. `shift_mask` is that of `ascendcv.ops.windows.shifted_window_mask` for H, W and the window.
+    `call(x, shift_mask)`: [B, D, H, W, C] -> [B, D, H, W, dim]; D should be a multiple of the window's frames, H
+    and W are free. `shift_mask` is that of `ascendcv.ops.windows.shifted_window_mask` for H, W and the window.
 
     Source: RVRT `RSTBWithInputConv`.
     """
