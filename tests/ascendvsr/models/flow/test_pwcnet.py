@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ascendvsr.models.flow.pwcnet import PWCNet
 from ascendvsr.weights.mapping import load_weights, state_dict
+from tests.ascendvsr.weights.torch_bytes import TorchFile
 from tests.golden.case import Case
 from tests.support import PROJECT
 
@@ -22,11 +23,8 @@ def filled() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def published_file(filled, tmp_path_factory) -> Path:
     """What `network-default.pytorch` is: the names of the CuPy port in PyTorch's format before 1.6."""
-    import torch
-
     path = tmp_path_factory.mktemp("weights") / "network-default.pytorch"
-    tensors = {name: torch.from_numpy(array) for name, array in filled.items()}
-    torch.save(tensors, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(TorchFile().legacy(filled))
     return path
 
 
