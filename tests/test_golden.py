@@ -14,11 +14,16 @@ from tests.support import PROJECT
 
 VECTORS = PROJECT / "tests/golden/vectors"
 FAMILIES = sorted(folder.name for folder in VECTORS.iterdir())
-SLOW = {"cdvd_tsp-train_step_msl_l1", "deblur_devil-train_step_flowdbn_pwcnet"}
+SLOW = {
+    "cdvd_tsp-train_step_msl_l1",
+    "deblur_devil-train_step_flowdbn_pwcnet",
+    "deblur_devil-train_step_flownet1s",
+    "deblur_devil-train_step_pwcnet",
+}
 
 
 def cases() -> list:
-    """Every case under its family and name; those of `SLOW` take more than 15 seconds of a processor."""
+    """Every case under its family and name; those of `SLOW` take more than 10 seconds of a processor."""
     names = {f"{path.parent.name}-{path.stem}": path for path in case_files([VECTORS])}
     slow = {True: [pytest.mark.slow], False: []}
     return [pytest.param(path, id=name, marks=slow[name in SLOW]) for name, path in names.items()]

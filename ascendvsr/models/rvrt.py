@@ -7,6 +7,9 @@ attention in shifted windows. The features of all branches are fused and upsampl
 Attributes carry the names of the published weights.
 """
 
+import functools
+from collections.abc import Callable, Sequence
+
 import keras
 from keras import ops
 
@@ -208,29 +211,45 @@ class RVRT(keras.Model):
             conv.build((*place, 64))
 
     def call(self, clip):
-        _, count, height, width, _ = ops.shape(clip)
-        if count % CLIP:
-            clip = ops.concatenate([clip, clip[:, -1:]], axis=1)
-        clip = to_multiple(clip, self.size_multiple, self.size)
-        rgb = clip[..., :3]
-        small = self.at_feature_size(rgb)
-        flows = self.compute_flow(small)
-        masks = [shifted_window_mask(*ops.shape(small)[2:4], w) for w in (self.frame_window, self.clip_window)]
+        return self.in_steps(lambda function: function)(clip)
 
-        features = {"shallow": []}
-        for frames in clips_of(clip):
-            frames = in_turn(frames, features["shallow"])
-            features["shallow"].append(self._shallow(frames, masks[0]))
-        updated = {}
-        for branch in BRANCHES:
-            features[branch] = self._propagate(branch, features, flows, updated, masks[1])
-        restored = []
-        for index, frames in enumerate(clips_of(rgb)):
-            shallow, *others = (clips[index] for clips in features.values())
-            of_clip = [in_turn(shallow, restored), *others]
-            restored.append(self._reconstruct(of_clip, frames, masks[0]))
-        restored = ops.concatenate(restored, axis=1)[:, :count]
-        return restored[:, :, : height * self.scale, : width * self.scale] if self.size == "pad" else restored
+    def in_steps(self, compiled: Callable[[Callable], Callable]) -> Callable:
+        """`call` as a function that does its work in steps, each wrapped by `compiled`.
+
+        A graph of the whole `call` has a copy of every layer for every clip, and building it takes minutes for dozens
+        of frames. With tf.function as `compiled` there are twelve small graphs, however long the video is.
+        """
+        flow, shallow, reconstruct = (
+            compiled(function) for function in (self.compute_flow, self._shallow, self._reconstruct)
+        )
+        begin = {branch: compiled(functools.partial(self._begin, branch)) for branch in BRANCHES}
+        go_on = {branch: compiled(functools.partial(self._go_on, branch)) for branch in BRANCHES}
+
+        def restore(clip):
+            _, count, height, width, _ = ops.shape(clip)
+            if count % CLIP:
+                clip = ops.concatenate([clip, clip[:, -1:]], axis=1)
+            clip = to_multiple(clip, self.size_multiple, self.size)
+            rgb = clip[..., :3]
+            small = self.at_feature_size(rgb)
+            flows = flow(small)
+            masks = [shifted_window_mask(*ops.shape(small)[2:4], w) for w in (self.frame_window, self.clip_window)]
+
+            features = {"shallow": []}
+            for frames in clips_of(clip):
+                features["shallow"].append(shallow(in_turn(frames, features["shallow"]), masks[0]))
+            guides = {}
+            for branch in BRANCHES:
+                steps = (begin[branch], go_on[branch])
+                features[branch] = self._propagate(branch, steps, features, flows, guides, masks[1])
+            restored = []
+            for index, frames in enumerate(clips_of(rgb)):
+                of_clip = [clips[index] for clips in features.values()]
+                restored.append(reconstruct(of_clip, in_turn(frames, restored), masks[0]))
+            restored = ops.concatenate(restored, axis=1)[:, :count]
+            return restored[:, :, : height * self.scale, : width * self.scale] if self.size == "pad" else restored
+
+        return restore
 
     def at_feature_size(self, rgb):
         """[N, T, H, W, 3] -> [N, T, h, w, 3], the frames that the flow is computed of, at the features' size."""
@@ -262,39 +281,54 @@ class RVRT(keras.Model):
         x = _lrelu(self.feat_extract["3"](x))
         return self.feat_extract["6"](x, mask)
 
-    def _propagate(self, branch: str, features: dict[str, list], flows: dict[str, list], updated, mask) -> list:
+    def _propagate(
+        self, branch: str, steps, features: dict[str, list], flows: dict[str, list], guides, mask
+    ) -> list:
         """What a branch makes of the clips, in order of time.
 
         Args:
+            steps: `_begin` and `_go_on` of the branch.
             features: of the branches before it, by name, clip by clip in order of time.
             flows: of `compute_flow`.
-            updated: flows as the attention updated them: for each direction two for each clip but the first. The
-                first branch of a direction puts them there, the second takes them.
+            guides: the flows that led from a clip to the one before, as the attention updated them. The first branch
+                of a direction puts them there, clip by clip, the second takes them.
         """
+        begin, go_on = steps
         direction, turn = branch.split("_")
         backward = direction == "backward"
-        given = {name: reversed_clips(clips) if backward else clips for name, clips in features.items()}
-        previous = given[list(given)[-1]]
-        flow = flows[direction]
+        given = [reversed_clips(clips) if backward else clips for clips in features.values()]
+        clips = list(zip(*given, strict=True))  # for each clip its features of all branches so far
 
-        propagated = ops.zeros_like(previous[0])
-        result = []
-        for index in range(len(previous)):
-            if index:
-                if turn == "1":
-                    guides = two_clip_flows(*flow[2 * index - 2 : 2 * index + 1])
-                else:
-                    guides = updated[direction][index - 1]
-                warped = [warp_clip(propagated, guides[0]), warp_clip(ops.flip(propagated, 1), guides[1])]
-                propagated, guides = self.deform_align[branch](
-                    previous[index], previous[index - 1], propagated, warped, guides
-                )
-                if turn == "1":
-                    updated.setdefault(direction, []).append(guides)
-            inputs = ops.concatenate([*(clips[index] for clips in given.values()), propagated], axis=-1)
-            propagated = propagated + self.backbone[branch](inputs, mask)
+        result = [begin(clips[0], mask)]
+        for index in range(1, len(clips)):
+            if turn == "1":
+                guide = flows[direction][2 * index - 2 : 2 * index + 1]
+            else:
+                guide = guides[direction][index - 1]
+            propagated, guide = go_on(clips[index], clips[index - 1][-1], result[-1], guide, mask)
+            if turn == "1":
+                guides.setdefault(direction, []).append(guide)
             result.append(propagated)
         return reversed_clips(result) if backward else result
+
+    def _begin(self, branch: str, clip: Sequence, mask):
+        """What a branch makes of its first clip, whose features of the branches so far are given."""
+        return self.backbone[branch](ops.concatenate([*clip, ops.zeros_like(clip[-1])], axis=-1), mask)
+
+    def _go_on(self, branch: str, clip: Sequence, before, propagated, guide: Sequence, mask):
+        """What a branch makes of another clip, and the updated flows.
+
+        Args:
+            clip: its features of the branches so far.
+            before: the features of the clip before it, of the last of these branches.
+            propagated: what this branch made of the clip before.
+            guide: flows to the clip before. For the first branch of a direction the three between the four frames,
+                for the second those that the first updated.
+        """
+        flows = two_clip_flows(*guide) if branch.endswith("_1") else guide
+        warped = [warp_clip(propagated, flows[0]), warp_clip(ops.flip(propagated, 1), flows[1])]
+        aligned, flows = self.deform_align[branch](clip[-1], before, propagated, warped, flows)
+        return aligned + self.backbone[branch](ops.concatenate([*clip, aligned], axis=-1), mask), flows
 
     def _reconstruct(self, features: list, rgb, mask):
         """The features of all branches and the frames of a clip -> its restored frames."""

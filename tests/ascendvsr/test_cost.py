@@ -76,6 +76,7 @@ def test_every_kind_of_network_has_its_costs(name: str):
     assert ("further frame" in text) == (name == "PVDNet")
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_costs_with_the_memory_of_a_call_and_keeps_them(ascendvsr, tmp_path):
     words = [str(word) for pair in TINY_EDVR.items() for word in pair]
     done = ascendvsr("cost", "--size", 32, 48, "--memory", "device", "cpu", *words)
