@@ -216,8 +216,8 @@ class RVRT(keras.Model):
     def in_steps(self, compiled: Callable[[Callable], Callable]) -> Callable:
         """`call` as a function that does its work in steps, each wrapped by `compiled`.
 
-        A graph of the whole `call` has a copy of every layer for every clip, and building it takes minutes for dozens
-        of frames. With tf.function as `compiled` there are twelve small graphs, however long the video is.
+        A graph of the whole `call` has a copy of every layer for every clip, and building it takes minutes for
+        dozens of frames. With tf.function as `compiled` there are a few small graphs, however long the video is.
         """
         flow, shallow, reconstruct = (
             compiled(function) for function in (self.compute_flow, self._shallow, self._reconstruct)
@@ -290,8 +290,8 @@ class RVRT(keras.Model):
             steps: `_begin` and `_go_on` of the branch.
             features: of the branches before it, by name, clip by clip in order of time.
             flows: of `compute_flow`.
-            guides: the flows that led from a clip to the one before, as the attention updated them. The first branch
-                of a direction puts them there, clip by clip, the second takes them.
+            guides: the flows that led from a clip to the one before, as the attention updated them. The first
+                branch of a direction puts them there, clip by clip, the second takes them.
         """
         begin, go_on = steps
         direction, turn = branch.split("_")
