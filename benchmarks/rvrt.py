@@ -6,12 +6,13 @@ time grows with the number of frames and with the area, and what gradient checkp
 """
 
 import argparse
+import functools
 import os
 from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.timing import added_memory, graph, machine, matrix_product, median_times, peak_memory
+from benchmarks.timing import added_memory, finished, graph, machine, matrix_product, median_times, peak_memory
 
 THREADS = 2
 WIDE = {"embed_dims": (192, 192, 192), "inputconv_groups": (1, 3, 3, 3, 3, 3), "upscale": 1}
@@ -31,7 +32,9 @@ def restoring(config: dict, shape: tuple[int, ...]) -> Callable[[], object]:
     _limit_threads()
     from ascendvsr.models.rvrt import RVRT
 
-    return graph(RVRT(**config), tf.constant(_frames(shape)))
+    restore = RVRT(**config).in_steps(functools.partial(tf.function, autograph=False))
+    clip = tf.constant(_frames(shape))
+    return lambda: finished(restore(clip))
 
 
 def restoring_officially(repository: str, config: dict, shape: tuple[int, ...]) -> Callable[[], object]:
@@ -56,8 +59,8 @@ def training(config: dict, shape: tuple[int, ...]) -> Callable[[], object]:
     import tensorflow as tf
 
     _limit_threads()
-    from ascendcv.losses.charbonnier import charbonnier
     from ascendvsr.models.rvrt import RVRT
+    from ascendvsr.training.rvrt import RVRTUpdates
 
     model = RVRT(**config)
     optimizer = keras.optimizers.Adam(1e-4)
@@ -65,7 +68,7 @@ def training(config: dict, shape: tuple[int, ...]) -> Callable[[], object]:
 
     def step(clip, truth):
         with tf.GradientTape() as tape:
-            loss = charbonnier(model(clip, training=True), truth, eps=1e-9)
+            loss, _, _ = RVRTUpdates().loss(model, {"lq": clip, "gt": truth}, 0, ())
         optimizer.apply(tape.gradient(loss, model.trainable_weights))
         return loss
 

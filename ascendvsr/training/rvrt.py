@@ -7,6 +7,7 @@ Source: KAIR `ModelVRT` and its options `rvrt/*.json`.
 """
 
 import logging
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from ascendcv.losses.charbonnier import charbonnier
 from ascendcv.runner.checkpoint import CheckpointStore
 from ascendcv.utils.errors import InputError
 from ascendvsr.training.edvr import psnr
-from ascendvsr.training.rvrt_start import start_near_identity
+from ascendvsr.training.rvrt_start import start_near_identity, why_no_identity
 from ascendvsr.weights.mapping import load_state_dict
 from ascendvsr.weights.reader import load_checkpoint
 
@@ -43,9 +44,16 @@ class RVRTUpdates:
     def loss(
         self, model: keras.Model, batch: dict[str, tf.Tensor], index: tf.Tensor, state: tuple[()]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tuple[()]]:
-        restored = ops.cast(model(network_input(model, batch), training=True), "float32")
+        # In a graph, functions that are called for clip after clip: see `RVRT.in_steps`.
+        restore = model.in_steps(_as_function) if tf.inside_function() else model
+        restored = ops.cast(restore(network_input(model, batch)), "float32")
         frames = [ops.reshape(clip, (-1, *clip.shape[2:])) for clip in (restored, batch["gt"])]
         return charbonnier(restored, batch["gt"], eps=1e-9), {"psnr": ops.mean(psnr(*frames))}, state
+
+
+def _as_function(function: Callable) -> Callable:
+    """A graph of its own, which the optimiser of graphs leaves alone: to copy it into each call takes minutes."""
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def network_input(model: keras.Model, batch: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -77,10 +85,9 @@ def check(cfg: CfgNode) -> None:
             "data.sigma is [], and rvrt.nonblind_denoising trains on noise of a known deviation: say "
             "data.sigma '[0, 50]'"
         )
-    if cfg.rvrt.identity_start and cfg.model.scale == 1 and min(cfg.rvrt.embed_dims) < 48:
-        raise InputError(
-            f"rvrt.identity_start needs 48 channels or more, and rvrt.embed_dims is {list(cfg.rvrt.embed_dims)}"
-        )
+    problem = why_no_identity(cfg.model.scale, cfg.rvrt.embed_dims, cfg.rvrt.inputconv_groups)
+    if cfg.rvrt.identity_start and problem:
+        raise InputError(f"rvrt.identity_start: {problem}")
     if cfg.data.sigma and not cfg.rvrt.nonblind_denoising:
         raise InputError(
             f"data.sigma is {list(cfg.data.sigma)}, and the network is not told of noise: say "

@@ -1,6 +1,5 @@
 """DBN and FlowDBN: networks, initialisation, loss, training steps, colours and augmentation."""
 
-import contextlib
 import re
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 from tests.golden.case import Case
 from tests.golden.gradients import gradients, named_gradients
 from tests.golden.layout import channels_first, channels_last
+from tests.golden.precision import double_precision
 from tests.golden.record import recorded
 
 _LAYERS = ("f0", "f2", "f5", "f8", "u1", "u2", "u3", "f14", "f15")
@@ -51,7 +51,7 @@ def train_step(case: Case) -> dict:
     by up to five tolerances. Our own float32 gradients should have norms within 1 % of those in float64.
     """
     outputs = _train_step(case)
-    with _double_precision():
+    with double_precision():
         double = _train_step(case)
     norms = [[found[name] for name in found if name.startswith("gradnorm.")] for found in (outputs, double)]
     np.testing.assert_allclose(*norms, rtol=0.01)
@@ -90,26 +90,6 @@ def _train_step(case: Case) -> dict:
         **{f"grad.{name}": array.ravel()[:16] for name, array in named.items()},
         **after,
     }
-
-
-@contextlib.contextmanager
-def _double_precision():
-    before = keras.config.dtype_policy(), keras.config.floatx()
-    keras.config.set_dtype_policy("float64")
-    keras.config.set_floatx("float64")
-    try:
-        with _jax_with_float64() if keras.backend.backend() == "jax" else contextlib.nullcontext():
-            yield
-    finally:
-        keras.config.set_dtype_policy(before[0])
-        keras.config.set_floatx(before[1])
-
-
-def _jax_with_float64() -> contextlib.AbstractContextManager:
-    """JAX makes every float64 a float32 unless it is told otherwise."""
-    import jax
-
-    return jax.enable_x64(True)
 
 
 def _network(case: Case):
