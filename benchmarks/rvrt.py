@@ -18,7 +18,7 @@ THREADS = 2
 WIDE = {"embed_dims": (192, 192, 192), "inputconv_groups": (1, 3, 3, 3, 3, 3), "upscale": 1}
 NETWORKS = {"001": ({}, (1, 4, 64, 64, 3)), "004": (WIDE, (1, 4, 256, 256, 3))}
 NARROW = {"embed_dims": (48, 48, 48)}
-TRAINING = (1, 6, 64, 64, 3)
+TRAINING = (1, 4, 64, 64, 3)
 CHECKPOINTING = {
     "keeping all": {},
     "feed-forward once more": {"use_checkpoint_ffn": True},
@@ -94,15 +94,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--official", metavar="REPOSITORY", help="a clone of github.com/JingyunLiang/RVRT")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("restoring", "growth", "training"), help="one part instead of all three")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _limit_threads()
     print(machine())
-    product, operations = matrix_product()
-    for name, (config, shape) in NETWORKS.items():
-        _compare(name, config, shape, options, (product, operations))
-    _growth(options.rounds)
-    _checkpointing(options.rounds)
+    if options.only in (None, "restoring"):
+        product = matrix_product()
+        for name, (config, shape) in NETWORKS.items():
+            _compare(name, config, shape, options, product)
+    if options.only in (None, "growth"):
+        _growth(options.rounds)
+    if options.only in (None, "training"):
+        _checkpointing(options.rounds)
 
 
 def _compare(name: str, config: dict, shape: tuple[int, ...], options, product) -> None:
@@ -136,9 +140,11 @@ def _growth(rounds: int) -> None:
 
 def _checkpointing(rounds: int) -> None:
     print(f"training step on {_text(TRAINING)}, 001")
+    # First, because this process keeps the memory that its own steps have once taken.
+    peaks = {name: peak_memory(training, options, TRAINING) for name, options in CHECKPOINTING.items()}
     for name, options in CHECKPOINTING.items():
         seconds = median_times({name: training(options, TRAINING)}, rounds)[name]
-        print(f"  {name:38}{seconds:6.2f} s, process peak {peak_memory(training, options, TRAINING)} MiB")
+        print(f"  {name:38}{seconds:6.2f} s, process peak {peaks[name]} MiB", flush=True)
 
 
 def _text(shape: tuple[int, ...]) -> str:
