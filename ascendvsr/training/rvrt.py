@@ -33,10 +33,17 @@ class RVRTUpdates:
 
     Where clips have noise of their own, 'sigma': [B] is its deviation / 255, which a denoising network gets as the
     fourth channel. Reported is 'psnr' (dB, of the crops, mean over frames and batch).
+
+    Args:
+        in_steps: in a graph, make functions that are called for clip after clip (see `RVRT.in_steps`) instead of a
+            copy of the network for each; XLA would compile them anew for every batch.
     """
 
     count = 1
     reduction = "mean"
+
+    def __init__(self, in_steps: bool = True):
+        self.in_steps = in_steps
 
     def start(self, model: keras.Model, batch: dict[str, tf.Tensor]) -> tuple[()]:
         return ()
@@ -44,8 +51,7 @@ class RVRTUpdates:
     def loss(
         self, model: keras.Model, batch: dict[str, tf.Tensor], index: tf.Tensor, state: tuple[()]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tuple[()]]:
-        # In a graph, functions that are called for clip after clip: see `RVRT.in_steps`.
-        restore = model.in_steps(_as_function) if tf.inside_function() else model
+        restore = model.in_steps(_as_function) if self.in_steps and tf.inside_function() else model
         restored = ops.cast(restore(network_input(model, batch)), "float32")
         frames = [ops.reshape(clip, (-1, *clip.shape[2:])) for clip in (restored, batch["gt"])]
         return charbonnier(restored, batch["gt"], eps=1e-9), {"psnr": ops.mean(psnr(*frames))}, state
@@ -67,7 +73,7 @@ def network_input(model: keras.Model, batch: dict[str, tf.Tensor]) -> tf.Tensor:
 
 def make_updates(cfg: CfgNode) -> RVRTUpdates:
     """The updates of any configuration."""
-    return RVRTUpdates()
+    return RVRTUpdates(in_steps=not cfg.solver.xla)
 
 
 def freeze(cfg: CfgNode) -> list[dict]:

@@ -8,19 +8,19 @@ import keras
 import numpy as np
 import pytest
 
-from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
+from ascendvsr.models.flow.flownet1s import FlowNet1S
 from ascendvsr.weights import save_weights
 from tests.support import PROJECT, command_line
 
 
 @pytest.fixture(scope="module")
 def flow_checkpoint(tmp_path_factory) -> Path:
-    """A PWC-Net that sees no motion, for want of a trained one: its last layers are 0."""
+    """A FlowNet1S that sees no motion, for want of a trained one: its last layer is 0."""
     keras.utils.set_random_seed(0)
-    model = PWCNetDevil()
-    for layer in (*(estimator.conv_last for estimator in model.flow_estimators), model.context_network.convs[-1]):
-        layer.kernel.assign(np.zeros(layer.kernel.shape))
-    path = tmp_path_factory.mktemp("flow") / "pwcnet.weights.h5"
+    model = FlowNet1S()
+    for weight in model.predict_flow["2"].weights:
+        weight.assign(np.zeros(weight.shape))
+    path = tmp_path_factory.mktemp("flow") / "flownet1s.weights.h5"
     save_weights(model, path)
     return path
 
