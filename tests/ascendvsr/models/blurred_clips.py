@@ -19,13 +19,5 @@ def clip_of(photograph: np.ndarray, *, frames: int = 5, height: int = 24, width:
     return np.array(windows, np.float32)
 
 
-def shaken(model: keras.Model) -> keras.Model:
-    """The model with weights of which none is 0 or 1, so that all of them count."""
-    rng = np.random.default_rng(0)
-    for variable in model.trainable_variables:
-        variable.assign(variable + 0.1 * rng.standard_normal(variable.shape))
-    return model
-
-
 def parameters(variables: Sequence[keras.Variable]) -> int:
     return sum(int(np.prod(variable.shape)) for variable in variables)

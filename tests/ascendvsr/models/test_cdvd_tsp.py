@@ -13,6 +13,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
 from ascendvsr.models.cdvd_tsp import CDVDTSP, warped_inside
+from tests.ascendvsr.models.clips import clip_of
 from tests.support import TINY_CDVD_TSP
 
 TINY = {"n_resblock": 1, "n_feat": 4}
@@ -36,15 +37,6 @@ def one_stage(tiny) -> CDVDTSP:
     model = CDVDTSP(**TINY, n_sequence=3)
     model.set_weights(tiny.get_weights())
     return model
-
-
-def clip_of(photograph: np.ndarray, *, frames: int = 5, height: int = 16, width: int = 20, batch: int = 1):
-    """[batch, frames, height, width, 3]: a pan over the photograph."""
-    windows = [
-        [photograph[90 + n : 90 + n + height, 200 + 2 * t : 200 + 2 * t + width] for t in range(frames)]
-        for n in range(batch)
-    ]
-    return np.array(windows, np.float32) / 255
 
 
 def test_the_published_variant_has_the_published_number_of_parameters():

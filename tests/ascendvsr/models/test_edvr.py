@@ -12,6 +12,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
 from ascendvsr.models.edvr import EDVR
+from tests.ascendvsr.models.clips import clip_of, shaken
 
 TINY = {"num_feat": 8, "deformable_groups": 2, "num_extract_block": 1, "num_reconstruct_block": 1}
 VARIANTS = {
@@ -35,23 +36,6 @@ PARAMETERS = {
 def tiny() -> EDVR:
     keras.utils.set_random_seed(1)
     return shaken(EDVR(**TINY))
-
-
-def shaken(model: EDVR) -> EDVR:
-    """The model with weights of which none is zero, so that offsets move and biases count."""
-    rng = np.random.default_rng(0)
-    for variable in model.trainable_variables:
-        variable.assign(variable + 0.05 * rng.standard_normal(variable.shape))
-    return model
-
-
-def clip_of(photograph: np.ndarray, *, frames: int = 5, height: int = 16, width: int = 20, batch: int = 1):
-    """[batch, frames, height, width, 3]: a pan over the photograph."""
-    windows = [
-        [photograph[90 + n : 90 + n + height, 200 + 2 * t : 200 + 2 * t + width] for t in range(frames)]
-        for n in range(batch)
-    ]
-    return np.array(windows, np.float32) / 255
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -10,7 +10,8 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
 from ascendvsr.models.flowdbn import FlowDBN
-from tests.ascendvsr.models.blurred_clips import clip_of, parameters, shaken
+from tests.ascendvsr.models.blurred_clips import clip_of, parameters
+from tests.ascendvsr.models.clips import shaken
 
 TINY = {"num_feat": 4, "num_frame": 3}
 
@@ -18,7 +19,7 @@ TINY = {"num_feat": 4, "num_frame": 3}
 @pytest.fixture(scope="module", params=["pwcnet", pytest.param("flownet1s", marks=pytest.mark.slow)])
 def tiny(request) -> FlowDBN:
     keras.utils.set_random_seed(3)
-    model = shaken(FlowDBN(**TINY, prewarping=request.param, init_type="fan_in"))
+    model = shaken(FlowDBN(**TINY, prewarping=request.param, init_type="fan_in"), deviation=0.1)
     # So that flows of an untrained network are some pixels long.
     for variable in model.flow_network.variables:
         variable.assign(0.6 * variable)

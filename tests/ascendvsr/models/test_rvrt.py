@@ -1,5 +1,7 @@
 """RVRT: the six tasks, any number of frames of any size, precision, checkpointing, and configurations."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from ascendvsr.models.builder import build_model
 from ascendvsr.models.rvrt import RVRT
 from ascendvsr.weights import load_state_dict
 from ascendvsr.weights.mapping import state_dict
+from tests.ascendvsr.models import clips
+from tests.ascendvsr.models.clips import shaken
 
 TINY = {
     "num_blocks": (1, 1, 1),
@@ -39,6 +43,8 @@ PARAMETERS = {
 # Configurations that make the same network as another one here.
 ALIKE = {"002": "001", "003": "001", "005": "004"}
 
+clip_of = functools.partial(clips.clip_of, frames=4)
+
 
 @pytest.fixture(scope="module")
 def networks() -> dict[str, RVRT]:
@@ -49,23 +55,6 @@ def networks() -> dict[str, RVRT]:
 @pytest.fixture(scope="module")
 def tiny(networks) -> RVRT:
     return networks["x4"]
-
-
-def shaken(model: RVRT) -> RVRT:
-    """The model with weights of which none is zero, so that flows and offsets move and biases count."""
-    rng = np.random.default_rng(0)
-    for variable in model.trainable_variables:
-        variable.assign(variable + 0.05 * rng.standard_normal(variable.shape))
-    return model
-
-
-def clip_of(photograph: np.ndarray, *, frames: int = 4, height: int = 16, width: int = 20, batch: int = 1):
-    """[batch, frames, height, width, 3]: a pan over the photograph."""
-    clips = [
-        [photograph[90 + n : 90 + n + height, 200 + 2 * t : 200 + 2 * t + width] for t in range(frames)]
-        for n in range(batch)
-    ]
-    return np.array(clips, np.float32) / 255
 
 
 def with_noise_map(clip: np.ndarray, deviation: float = 30 / 255) -> np.ndarray:
