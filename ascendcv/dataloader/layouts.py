@@ -11,7 +11,8 @@
              vimeo_septuplet_matlabLRx4[/sequences]/...; SET is train or test, which names
              vimeo_septuplet/sep_{train,test}list.txt
 
-`reds` (`ascendcv.dataloader.reds`) is the layout of the TensorFlow EDVR release. Clips are sorted by name.
+In the first three a clip may do without its folder VIDEO/ where it is the only one; it is called SET then. `reds`
+(`ascendcv.dataloader.reds`) is the layout of the TensorFlow EDVR release. Clips are sorted by name.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -95,7 +96,8 @@ def read_layout(
         if layout == "pairs":
             videos = _pairs(folder, lq_folder or "blur", gt_folder or "gt")
         else:
-            videos = [Video(path.name, path, path if layout == "davis" else None) for path in _folders(folder)]
+            folders = _folders_of_clips(folder, folder.resolve().name)
+            videos = [Video(name, path, path if layout == "davis" else None) for name, path in folders.items()]
     videos = _choose(videos, listed, hold_out, training, data_dir)
     if not videos:
         raise InputError(f"{data_dir} has no clips for {part!r} as data.layout {layout} has them{_hint(data_dir)}")
@@ -134,10 +136,11 @@ def read_meta_info(path: Path) -> list[Listed]:
 
 def _pairs(folder: Path, lq_folder: str, gt_folder: str) -> list[Video]:
     lq, gt = folder / lq_folder, folder / gt_folder
-    videos = [Video(path.name, path, gt / path.name if gt.is_dir() else None) for path in _folders(lq)]
-    if gt.is_dir():
-        _check_partners({video.name for video in videos}, {path.name for path in _folders(gt)}, lq, gt)
-    return videos
+    only_clip = folder.resolve().name
+    lq_folders = _folders_of_clips(lq, only_clip)
+    gt_folders = _folders_of_clips(gt, only_clip) if gt.is_dir() else dict.fromkeys(lq_folders)
+    _check_partners(set(lq_folders), set(gt_folders), lq, gt)
+    return [Video(name, path, gt_folders[name]) for name, path in lq_folders.items()]
 
 
 def _dvd(data_dir: Path, part: str) -> list[Video]:
@@ -223,14 +226,11 @@ def _hint(data_dir: Path) -> str:
     return f"; python scripts/extract_lmdb.py {files[0]} makes folders of such files" if files else ""
 
 
-def _folders(folder: Path) -> list[Path]:
-    """The folders in `folder`, of which there must be some, in natural order."""
+def _folders_of_clips(folder: Path, name: str) -> dict[str, Path]:
+    """The folders in `folder` by their names, or where there are none, itself as the one clip `name`."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
-    folders = _sub_folders(folder)
-    if not folders:
-        raise InputError(f"{folder} has no folders: it should have one a video")
-    return folders
+    return {path.name: path for path in _sub_folders(folder)} or {name: folder}
 
 
 def _sub_folders(folder: Path) -> list[Path]:

@@ -58,6 +58,15 @@ def test_the_folders_may_have_other_names_endings_and_a_scale(frames: Frames, tm
         read_layout("pairs", tmp_path, ".", scale=2, **folders)
 
 
+def test_one_clip_needs_no_folder_of_its_own(frames: Frames, tmp_path: Path):
+    frames("walk/blur", "walk/GT")
+    for data_dir, part in ((tmp_path, "walk"), (tmp_path / "walk", ".")):
+        clips = read_layout("pairs", data_dir, part, gt_folder="GT")
+        assert summary(clips, tmp_path) == [("walk", "walk/blur", "walk/GT")]
+    assert summary(read_layout("davis", tmp_path, "walk/GT"), tmp_path) == [("GT", "walk/GT", "walk/GT")]
+    assert summary(read_layout("random", tmp_path, "walk/blur"), tmp_path) == [("blur", "walk/blur", "")]
+
+
 def test_without_a_folder_of_ground_truth_there_are_frames_to_restore(frames: Frames, tmp_path: Path):
     frames("val/blur/a")
     assert summary(read_layout("pairs", tmp_path, "val"), tmp_path) == [("a", "val/blur/a", "")]
@@ -73,6 +82,7 @@ def test_without_a_folder_of_ground_truth_there_are_frames_to_restore(frames: Fr
         ([("s/blur/a", ("0", "1")), ("s/gt/a", ("0", "2"))], r"blur/a/1\.png and .*gt/a/2\.png should be a pair"),
         ([("s/blur/a", ("0",)), ("s/gt/b", ("0",))], r"blur/a has no partner .*gt/a"),
         ([("s/blur/a", ("0",)), ("s/gt/a", ("0",)), ("s/gt/b", ("0",))], r"gt/b has no partner .*blur/b"),
+        ([("s/blur", ("0",)), ("s/gt/a", ("0",))], r"gt/a has no partner .*blur/a"),
         ([("s/gt/a", ("0",))], r"there is no folder .*s/blur"),
         ([("s/blur/a", ())], r"there is no folder .*s: data.train_set should name one in"),
     ],
