@@ -136,18 +136,18 @@ _.data.train_list = ""  # meta_info file: the clips of train_set that are used (
 _.data.eval_list = ""
 _.data.hold_out = []  # names of clips that are never trained on; where any are in eval_set, they are all of it
 _.data.train_batch_size = 4  # per device
-_.data.train_raw_size = [180, 320]  # frames of the training set; checked against the set's own sizes
+# The TensorFlow release had to be told how large its frames are. Files tell it: these two change nothing.
+_.data.train_raw_size = [180, 320]
+_.data.eval_raw_size = [180, 320]
 _.data.train_in_size = [64, 64]  # crop
 _.data.train_data_queue_size = 64  # samples that the shuffling reader holds ready
 _.data.train_interval = 1  # distance of neighbouring frames in a window
 _.data.clip_length = 0  # frames of a training sample; 0: model.num_frames
-_.data.train_margin = (
-    0  # frames at each end of a sample that may lie outside its clip, whose edge frame is repeated
-)
+# Frames at each end of a sample that may lie outside its clip, whose edge frame is repeated:
+_.data.train_margin = 0
 _.data.train_stride = 1  # frames between the beginnings of neighbouring samples
-_.data.n_frames_per_video = (
-    0  # train on the first frames of each clip only; 0: on all (CDVD-TSP: 100, its fork: 200)
-)
+# Train on the first frames of each clip only; 0: on all (CDVD-TSP: 100, its fork: 200):
+_.data.n_frames_per_video = 0
 _.data.repeat = 1  # passes over all samples that are called an epoch; 0: CDVD-TSP's rule, about 1000 batches
 _.data.crops_per_example = 1  # samples (crop, turns, colours) made of the frames once they are decoded
 _.data.cache = ""  # folder of decoded frames, read instead of the files (2.8 MB a 720p frame); '': none
@@ -171,7 +171,6 @@ _.data.augment.frame_noise = 0.0  # deviation of noise on every other input fram
 _.data.num_threads = 1
 _.data.read_mode = "tf"  # tf | python: which library decodes
 _.data.eval_batch_size = 1
-_.data.eval_raw_size = [180, 320]
 _.data.eval_in_size = [180, 320]  # tile, with eval_in_patch; input of a frozen graph ([-1, -1]: any)
 _.data.eval_in_patch = False  # restore in overlapping tiles
 _.data.eval_pad_size = 32  # overlap of tiles
