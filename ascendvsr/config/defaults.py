@@ -62,6 +62,7 @@ _.deblur_devil = Node()
 _.deblur_devil.num_feat = 64  # channels at full size
 _.deblur_devil.output_layer = "linear"  # linear | sigmoid, as in DBN before the study
 _.deblur_devil.init_type = "fan_max"  # fan_max | fan_in | fan_out
+_.deblur_devil.identity_start = False  # begin by adding nothing to the middle frame, for short runs
 _.deblur_devil.color_space = "rgb"  # rgb | ycbcr, in which the network computes; the released recipe stays in RGB
 _.deblur_devil.prewarping = "pwcnet"  # pwcnet | flownet1s: the flow network of FlowDBN, frozen
 _.deblur_devil.flow_checkpoint = ""  # weights of that network, for training; FlowDBN's own weights contain it

@@ -79,7 +79,14 @@ def check(cfg: CfgNode) -> None:
 
 
 def initialise(cfg: CfgNode, model: keras.Model) -> None:
-    """Loads `deblur_devil.flow_checkpoint` into FlowDBN's flow network."""
+    """Loads `deblur_devil.flow_checkpoint` into FlowDBN's flow network.
+
+    Where all else begins at random, `deblur_devil.identity_start` makes the scale of the last batch normalisation 0,
+    so that nothing is added to the middle frame.
+    """
+    if cfg.deblur_devil.identity_start and not cfg.init_from:
+        _, norm = model.dbn_net.f15
+        norm.gamma.assign(ops.zeros_like(norm.gamma))
     if cfg.model.name == "FlowDBN" and cfg.deblur_devil.flow_checkpoint:
         path = cfg.deblur_devil.flow_checkpoint
         load_state_dict(model.flow_network, _flow_weights(cfg), source=path)

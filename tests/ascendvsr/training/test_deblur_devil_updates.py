@@ -88,6 +88,25 @@ def test_the_flow_network_begins_with_its_checkpoint_and_keeps_it(batch, flow_ne
     assert len(np.unique(flow)) > 10
 
 
+@pytest.mark.parametrize("name", ["DBN", "FlowDBN"])
+def test_networks_may_begin_by_adding_nothing_to_the_middle_frame(batch, flow_checkpoint, name: str):
+    settings = FLOWDBN | {"model.name": name, "deblur_devil.identity_start": True}
+    cfg = load_config(settings=settings | {"deblur_devil.flow_checkpoint": flow_checkpoint})
+    model = build_model(cfg)
+    assert not np.array_equal(model(batch["lq"]), batch["lq"][:, 1])
+    initialise(cfg, model)
+    np.testing.assert_array_equal(model(batch["lq"]), batch["lq"][:, 1])
+
+
+def test_weights_that_are_begun_with_stay_what_they_are():
+    settings = {"deblur_devil.identity_start": True, "init_from": "trained.weights.h5"}
+    cfg = load_config(settings=FLOWDBN | {"model.name": "DBN"} | settings)
+    model = build_model(cfg)
+    before = state_dict(model)
+    initialise(cfg, model)
+    assert all(np.array_equal(array, before[name]) for name, array in state_dict(model).items())
+
+
 def test_there_is_no_flow_to_show_of_other_networks(batch):
     assert pictures(Mixture(3, 1, scale=1), batch) == {}
 
