@@ -99,8 +99,8 @@ class CDVDTSP(keras.Model):
         self.recons_net = ReconstructionNetwork(out_channels, n_resblock, n_feat)
 
         # Three frames and the prior. The flow network has built itself, and there is nothing else to build: a
-        # symbolic call of the whole cascade would take seconds.
-        self.recons_net(keras.Input((None, None, 3 * in_channels + 1)))
+        # symbolic call of the whole cascade would take seconds. JAX wants to know that sides are multiples of 4.
+        self.recons_net(keras.Input((4, 4, 3 * in_channels + 1)))
         self.built = True
 
     def call(self, clip):

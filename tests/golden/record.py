@@ -21,8 +21,10 @@ def recorded(model: keras.Layer, names: Iterable[str], *inputs: np.ndarray) -> t
         with _recording(model, names) as calls:
             return model(*inputs), calls
 
+    names = list(names)
     compute = _compiled(model, forward) if keras.backend.backend() == "jax" else forward
-    return keras.tree.map_structure(keras.ops.convert_to_numpy, compute(*inputs))
+    result, calls = keras.tree.map_structure(keras.ops.convert_to_numpy, compute(*inputs))
+    return result, {name: calls[name] for name in names}  # which JAX sorts
 
 
 @contextlib.contextmanager
