@@ -96,12 +96,15 @@ def cascade(case: Case) -> dict:
 
 
 def prior(case: Case) -> dict:
+    from keras import ops
+
     from ascendcv.ops.sharpness_prior import box_mean, sharpness_prior
     from ascendcv.ops.sobel import sobel
 
-    frames = [frame[None] for frame in channels_last(case.frames("frames"))]
+    frames = [ops.convert_to_tensor(frame[None]) for frame in channels_last(case.frames("frames"))]
     before, after = (channels_last(case.array(name)) for name in ("mask_prev", "mask_next"))
-    luckiness = sharpness_prior(*frames, before * after, filtered=case.config["is_mask_filter"])
+    inside = ops.convert_to_tensor(before * after)
+    luckiness = sharpness_prior(*frames, inside, filtered=case.config["is_mask_filter"])
     found = [luckiness, box_mean(frames[1], case.config["mean_kernel"]), *sobel(frames[1])]
     names = ("luckiness", "mean_filtered_mid", "sobel_x", "sobel_y", "sobel")
     return {name: channels_first(np.asarray(array)) for name, array in zip(names, found, strict=True)}
@@ -207,8 +210,10 @@ def train_step(case: Case) -> dict:
     model = _network(case, clip.shape[1])
     updates = CDVDTSPUpdates(weights, case.config["loss_on"] == "final", chosen=lambda truth: chosen)
 
-    restored = [np.asarray(frame) for stage in model.stages(clip) for frame in stage]
-    loss = updates.loss(model, {"lq": ops.convert_to_tensor(clip), **batch}, 0, ())[1]
+    frames = ops.convert_to_tensor(clip)
+    restored = [ops.convert_to_numpy(frame) for stage in model.stages(frames) for frame in stage]
+    _, report, _ = updates.loss(model, {"lq": frames, **batch}, 0, ())
+    loss = {name: ops.convert_to_numpy(term) for name, term in report.items()}
     stacked = [np.concatenate(frames, axis=-1) for frames in (restored, [*truth.swapaxes(0, 1), truth[:, 1]])]
     mask = np.asarray(hem_mask(*stacked, chosen))
     value, _, found = gradients(
