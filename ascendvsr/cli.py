@@ -189,15 +189,20 @@ def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
                 "`ascendvsr flow` uses it"
             )
 
+        if config.mode == "freeze" and config.eval.precision != "float32":
+            raise InputError("eval.precision is for eval and inference: frozen graphs compute in float32")
+
         def network():
             """The model with its weights; called once all that was given has been checked."""
             import_tensorflow()
             from ascendcv.runner.device import prepare_devices
+            from ascendcv.runner.precision import computing_in
             from ascendvsr.models.builder import build_model
             from ascendvsr.weights.mapping import load_state_dict
 
             prepare_devices(config.device, config.device_ids, num_threads=config.num_threads)
-            model = build_model(config)
+            with computing_in(config.eval.precision):
+                model = build_model(config)
             load_state_dict(model, state_dict, source=config.checkpoint)
             time = datetime.now().strftime("%Y%m%dT%H%M%S")
             save_config(config, Path(config.output_dir) / "config" / f"{config.mode}-{time}.yaml")

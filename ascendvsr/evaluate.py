@@ -55,6 +55,7 @@ def evaluate(cfg: CfgNode, network: Callable[[], object]) -> dict:
         "facts": protocol.facts,
         "data": str(Path(cfg.data.data_dir, "sets" if cfg.data.layout == "reds" else "", cfg.data.eval_set)),
         "checkpoint": cfg.checkpoint,
+        "precision": cfg.eval.precision,
         "videos": len(clips),
         "frames": numbers["total"]["frames"],
         "window_ends": settings["window_ends"],
@@ -103,8 +104,9 @@ def _image_sink(cfg: CfgNode, clip: Clip) -> contextlib.AbstractContextManager[W
 
 def _write_csv(path: Path, result: dict) -> None:
     """One row a frame; the protocol has columns of its own, so that rows of several runs can be joined."""
-    protocol = {key: result["protocol"][key] for key in ("facts", "window_ends", "sigma", "checkpoint")}
-    protocol = {"protocol": result["protocol"]["name"]} | protocol
+    facts = result["protocol"]
+    protocol = {"protocol": facts["name"]}
+    protocol |= {key: facts[key] for key in ("facts", "window_ends", "sigma", "precision", "checkpoint")}
     rows = [
         {"video": video["name"]} | frame | protocol for video in result["videos"] for frame in video["per_frame"]
     ]

@@ -251,6 +251,7 @@ _.solver.lr_finder.diverge_at = 5.0  # stop above this multiple of the lowest sm
 
 # --- evaluation and inference -------------------------------------------------------------------------------
 _.eval = Node()
+_.eval.precision = "float32"  # float32 | bfloat16 | float16, to compute in
 _.eval.window_ends = "replicate"  # replicate | reflection | reflection_circle | circle
 _.eval.crop_border = 0
 _.eval.rounding = False  # to 8 bit before the metrics: the TensorFlow release did not, the papers do
@@ -310,6 +311,7 @@ CHOICES = {
     "solver.best_is": ("highest", "lowest"),
     "solver.lr_finder.type": ("exponential", "linear"),
     "solver.mix_precision_dtype": ("bfloat16", "float16"),
+    "eval.precision": ("float32", "bfloat16", "float16"),
     "eval.protocol": ("", "rvrt", "cdvd_tsp", "pvdnet_eval", "pvdnet_paper", "deblur_devil"),
     "eval.blending": ("seamless", "official"),
     "eval.window_ends": ("replicate", "reflection", "reflection_circle", "circle"),

@@ -1,9 +1,8 @@
 """From a configuration to a trainer with its hooks. Imports TensorFlow: inputs are checked before."""
 
-import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import ModuleType
 
 import keras
@@ -12,7 +11,7 @@ from yacs.config import CfgNode
 
 from ascendcv.runner.device import make_strategy
 from ascendcv.runner.optimizers import make_optimizer
-from ascendcv.runner.precision import LossScale, make_loss_scale
+from ascendcv.runner.precision import LossScale, computing_in, make_loss_scale
 from ascendcv.runner.schedules import make_momentum_schedule, make_schedule, total_steps
 from ascendcv.runner.state import restore_state
 from ascendcv.runner.trainer import Batch, Trainer
@@ -66,7 +65,7 @@ def build_trainer(cfg: CfgNode, inputs: Inputs, family: ModuleType) -> Trainer:
 
     keras.utils.set_random_seed(cfg.random_seed)
     loss_scale = make_loss_scale(cfg.solver.loss_scale)
-    with strategy.scope(), _precision(cfg, loss_scale):
+    with strategy.scope(), computing_in(_precision(cfg, loss_scale)):
         model = build_model(cfg)
         ema_model = build_model(cfg) if cfg.solver.ema_decay else None
         learning = [entry for entry in named_variables(model) if entry.variable.trainable]
@@ -119,24 +118,17 @@ def _other_rates(cfg: CfgNode, steps_per_epoch: int) -> Callable[[int], dict[str
     return lambda step: {name: momentum(step)}
 
 
-@contextlib.contextmanager
-def _precision(cfg: CfgNode, loss_scale: LossScale) -> Iterator[None]:
-    """Inside the block, layers are made for `solver.mix_precision`: float32 weights, narrower computation."""
+def _precision(cfg: CfgNode, loss_scale: LossScale) -> str:
+    """What layers compute in by `solver.mix_precision`; what is to be known of that is logged."""
     if not cfg.solver.mix_precision:
-        yield
-        return
+        return "float32"
     dtype = cfg.solver.mix_precision_dtype
     if _device_kind() == "CPU":
         speed = {"bfloat16": "about twice as fast as", "float16": "about six times slower than"}
         logger.warning("Training in %s: on CPUs it is %s float32", dtype, speed[dtype])
     if dtype == "float16" and loss_scale.value == 1.0:
         logger.warning("Training in float16 without solver.loss_scale: small gradients vanish; d is dynamic")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(f"mixed_{dtype}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    return dtype
 
 
 def initialise(cfg: CfgNode, inputs: Inputs, family: ModuleType, trainer: Trainer) -> None:

@@ -81,8 +81,8 @@ def check(cfg: CfgNode) -> None:
 def initialise(cfg: CfgNode, model: keras.Model) -> None:
     """Loads `deblur_devil.flow_checkpoint` into FlowDBN's flow network.
 
-    Where all else begins at random, `deblur_devil.identity_start` makes the scale of the last batch normalisation 0,
-    so that nothing is added to the middle frame.
+    Where all else begins at random, `deblur_devil.identity_start` makes the scale of the last batch normalisation
+    0, so that nothing is added to the middle frame.
     """
     if cfg.deblur_devil.identity_start and not cfg.init_from:
         _, norm = model.dbn_net.f15

@@ -61,7 +61,9 @@ class SpyNet(keras.Model):
     def _flows(self, frames, wanted: tuple[int, ...]) -> list:
         _, height, width, _ = ops.shape(frames[0])
         full = _next_multiple(height), _next_multiple(width)
-        reference, supporting = (_pyramid((resize(frame, full) - _MEAN) / _STD) for frame in frames)
+        # Not by operators: a PyTorch tensor with a gradient and an array of NumPy cannot be subtracted.
+        normalized = [ops.divide(ops.subtract(resize(frame, full), _MEAN), _STD) for frame in frames]
+        reference, supporting = (_pyramid(frame) for frame in normalized)
 
         flow, flows = ops.zeros_like(reference[0][..., :2]), []
         for level in range(max(wanted) + 1):

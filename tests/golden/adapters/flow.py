@@ -185,13 +185,15 @@ def initialisation(case: Case) -> dict:
     from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
     from ascendvsr.weights.names import named_layers
 
+    layers = {name: layer for name, layer in named_layers(PWCNetDevil()) if hasattr(layer, "kernel")}
     deviations = []
-    for _, layer in named_layers(PWCNetDevil()):
-        if hasattr(layer, "kernel"):
-            start = layer.kernel_initializer
-            assert (start.mode, start.distribution) == ("fan_in", "untruncated_normal")
-            assert not np.any(layer.bias)
-            deviations.append((start.scale / compute_fans(layer.kernel.shape)[0]) ** 0.5)
+    for part in ("feature_pyramid_extractor", "flow_estimators", "context_network"):
+        for name in layers:
+            if name.split(".")[1] == part:
+                start = layers[name].kernel_initializer
+                assert (start.mode, start.distribution) == ("fan_in", "untruncated_normal")
+                assert not np.any(keras.ops.convert_to_numpy(layers[name].bias))
+                deviations.append((start.scale / compute_fans(layers[name].kernel.shape)[0]) ** 0.5)
     return {"std": np.array(deviations)}
 
 
