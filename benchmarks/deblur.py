@@ -1,4 +1,5 @@
 """DBN and FlowDBN at work: python -m benchmarks.deblur [--source VISINF_DEBLUR_DEVIL] [--rounds N] [--size H W]
+                         [--only DBN|pwcnet|flownet1s] [--precision bfloat16]
 
 Restoring one frame from [1, 5, 360, 640, 3] on two threads: window by window, and as the next frame of a stream, in
 which the features of the other four frames are known. With the path of a checkout of visinf/deblur-devil, its
@@ -20,27 +21,29 @@ THREADS = 2
 NETWORKS = {"DBN": None, "FlowDBN, PWC-Net": "pwcnet", "FlowDBN, FlowNet1S": "flownet1s"}
 
 
-def network(prewarping: str | None):
+def network(prewarping: str | None, precision: str):
+    from ascendcv.runner.precision import computing_in
     from ascendvsr.models.dbn import DBN
     from ascendvsr.models.flowdbn import FlowDBN
 
-    return FlowDBN(prewarping=prewarping) if prewarping else DBN()
+    with computing_in(precision):
+        return FlowDBN(prewarping=prewarping) if prewarping else DBN()
 
 
-def window(prewarping: str | None, size: tuple[int, int]) -> Callable[[], object]:
+def window(prewarping: str | None, size: tuple[int, int], precision: str) -> Callable[[], object]:
     """The next frame from a window of which nothing is known."""
     import tensorflow as tf
 
     limit_threads()
-    return graph(network(prewarping), tf.random.uniform((1, 5, *size, 3)))
+    return graph(network(prewarping, precision), tf.random.uniform((1, 5, *size, 3)))
 
 
-def stream(prewarping: str, size: tuple[int, int]) -> Callable[[], object]:
+def stream(prewarping: str, size: tuple[int, int], precision: str) -> Callable[[], object]:
     """The next frame of a video."""
     import tensorflow as tf
 
     limit_threads()
-    restore_next = network(prewarping).stream(functools.partial(tf.function, autograph=False))
+    restore_next = network(prewarping, precision).stream(functools.partial(tf.function, autograph=False))
     video = tf.random.uniform((1, 5, *size, 3))
     position = iter(range(10**6))
 
@@ -120,6 +123,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, nargs=2, default=(360, 640))
     parser.add_argument("--only", choices=("DBN", "pwcnet", "flownet1s"), help="one network instead of all three")
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16", "float16"))
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     size = tuple(arguments.size)
@@ -128,9 +132,9 @@ def main() -> None:
     for name, prewarping in NETWORKS.items():
         if arguments.only and arguments.only != (prewarping or name):
             continue
-        runs = {"window": (window, prewarping, size)}
+        runs = {"window": (window, prewarping, size, arguments.precision)}
         if prewarping:
-            runs["stream"] = (stream, prewarping, size)
+            runs["stream"] = (stream, prewarping, size, arguments.precision)
         if arguments.source:
             runs["original"] = (original, prewarping, size, os.path.abspath(arguments.source))
         product, operations = matrix_product()
