@@ -195,8 +195,8 @@ def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
         def network():
             """The model with its weights; called once all that was given has been checked."""
             import_tensorflow()
+            from ascendcv.layers.precision import computing_in
             from ascendcv.runner.device import prepare_devices
-            from ascendcv.runner.precision import computing_in
             from ascendvsr.models.builder import build_model
             from ascendvsr.weights.mapping import load_state_dict
 

@@ -22,7 +22,7 @@ NETWORKS = {"DBN": None, "FlowDBN, PWC-Net": "pwcnet", "FlowDBN, FlowNet1S": "fl
 
 
 def network(prewarping: str | None, precision: str):
-    from ascendcv.runner.precision import computing_in
+    from ascendcv.layers.precision import computing_in
     from ascendvsr.models.dbn import DBN
     from ascendvsr.models.flowdbn import FlowDBN
 

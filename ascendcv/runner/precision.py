@@ -1,25 +1,10 @@
-"""Computing in narrower types than float32, and loss scaling, which keeps float16 gradients from vanishing."""
+"""Loss scaling, which keeps float16 gradients from vanishing."""
 
-import contextlib
 import re
-from collections.abc import Iterator
-
-import keras
 
 from ascendcv.utils.errors import InputError
 
 _LARGEST = 2.0**32
-
-
-@contextlib.contextmanager
-def computing_in(dtype: str) -> Iterator[None]:
-    """Layers made inside the block have float32 weights and compute in `dtype`: float32, bfloat16 or float16."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if dtype == "float32" else f"mixed_{dtype}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 class LossScale:

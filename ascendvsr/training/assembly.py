@@ -9,9 +9,10 @@ import keras
 import tensorflow as tf
 from yacs.config import CfgNode
 
+from ascendcv.layers.precision import computing_in
 from ascendcv.runner.device import make_strategy
 from ascendcv.runner.optimizers import make_optimizer
-from ascendcv.runner.precision import LossScale, computing_in, make_loss_scale
+from ascendcv.runner.precision import LossScale, make_loss_scale
 from ascendcv.runner.schedules import make_momentum_schedule, make_schedule, total_steps
 from ascendcv.runner.state import restore_state
 from ascendcv.runner.trainer import Batch, Trainer

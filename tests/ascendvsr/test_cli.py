@@ -45,6 +45,13 @@ def test_importing_the_packages_imports_only_the_standard_library():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("module", ["training.run", "evaluate", "restore", "export"])
+def test_commands_can_check_what_they_are_given_without_tensorflow(module):
+    script = f"import sys, ascendvsr.{module}; assert not {{'tensorflow', 'keras'}} & set(sys.modules)"
+    result = run(sys.executable, "-c", script)
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_key_mode_names_the_command():
     result = run(*command_line("--config-file", "configs/edvr.yaml", "mode", "eval"))
     assert result.returncode == 2

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ascendcv.dataloader.image import read_image
-from ascendcv.runner.precision import computing_in
+from ascendcv.layers.precision import computing_in
 from ascendvsr.config import load_config
 from ascendvsr.loops import restored_frames
 from ascendvsr.models.builder import build_model
