@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ascendcv.layers.precision import computing_in
 from ascendcv.runner.checkpoint import CheckpointStore
 from ascendcv.runner.hooks.hook import Hook
 from ascendcv.runner.hooks.nonfinite import NonFiniteWatch
@@ -246,11 +247,8 @@ def test_a_loss_scale_changes_nothing_but_the_scale_of_the_gradient():
 
 def test_float16_trains_while_the_dynamic_scale_comes_down():
     """At 2^32 the gradients overflow; those updates are skipped and do not count as failures."""
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
+    with computing_in("float16"):
         model = build_model()
-    finally:
-        keras.config.set_dtype_policy("float32")
     before, scale, recorder = weights(model), LossScale(2.0**32, dynamic=True), Recorder()
 
     class Float32Loss(SquaredError):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ascendcv.dataloader.windows import window_indices
+from ascendcv.layers.precision import computing_in
 from ascendcv.ops.registry import implementation
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
@@ -115,11 +116,8 @@ def test_xla_gives_the_same(tiny, photograph):
 
 
 def test_mixed_precision_gives_float32_frames_close_to_the_whole(one_stage, photograph):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         narrow = CDVDTSP(**TINY, n_sequence=3)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     narrow.set_weights(one_stage.get_weights())
     clip = clip_of(photograph, frames=3)
     restored = narrow(clip)

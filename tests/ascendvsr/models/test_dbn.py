@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ascendcv.layers.precision import computing_in
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
@@ -137,12 +138,8 @@ def test_mixed_precision_computes_narrower_and_adds_in_float32(photograph):
     clip = clip_of(photograph)
     keras.utils.set_random_seed(2)
     full = DBN(**TINY, init_type="fan_in")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         narrow = DBN(**TINY, init_type="fan_in")
-    finally:
-        keras.config.set_dtype_policy(before)
     load_state_dict(narrow, state_dict(full))
     assert narrow.dbn_net.compute_dtype == "bfloat16"
     assert narrow(clip).dtype == tf.float32

@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ascendcv.layers.precision import computing_in
 from ascendcv.ops.registry import implementation
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
@@ -98,11 +99,8 @@ def test_a_graph_for_unknown_sizes_gives_the_same(tiny, photograph, compiled):
 
 
 def test_mixed_precision_gives_float32_frames_close_to_the_whole(tiny, photograph):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         narrow = EDVR(**TINY)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     narrow.set_weights(tiny.get_weights())
     clip = clip_of(photograph)
     restored = narrow(clip)

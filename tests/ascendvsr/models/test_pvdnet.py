@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ascendcv.layers.precision import computing_in
 from ascendcv.ops.registry import implementation
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
@@ -128,11 +129,8 @@ def test_a_graph_for_unknown_sizes_gives_the_same(tiny, photograph, compiled):
 
 @pytest.mark.slow
 def test_mixed_precision_gives_float32_frames_close_to_the_whole(tiny, photograph):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         narrow = PVDNet(**TINY)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     narrow.set_weights(tiny.get_weights())
     clip = clip_of(photograph, frames=2)
     restored = narrow(clip)

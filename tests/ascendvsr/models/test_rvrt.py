@@ -9,6 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ascendcv.layers.precision import computing_in
 from ascendcv.ops.registry import implementation
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
@@ -183,11 +184,8 @@ def test_xla_gives_the_same(tiny, photograph):
 
 
 def test_mixed_precision_gives_float32_frames_close_to_the_whole(tiny, photograph):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         narrow = RVRT(**TINY)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     narrow.set_weights(tiny.get_weights())
     clip = clip_of(photograph)
     restored = narrow(clip)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ascendcv.layers.precision import computing_in
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.flow.spynet import SpyNet
@@ -155,11 +156,8 @@ def test_weights_of_something_else_are_no_spynet(tmp_path: Path, tiny_edvr_check
 def test_bfloat16_gives_a_finite_loss_near_that_of_float32(batch):
     keras.utils.set_random_seed(5)
     whole = RVRT(**_arguments())
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         narrow = RVRT(**_arguments(), use_checkpoint_attn=True, use_checkpoint_ffn=True)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     narrow.set_weights(whole.get_weights())
     batch = {"lq": batch["lq"], "gt": tf.repeat(tf.repeat(batch["lq"], 4, axis=2), 4, axis=3)}
     updates = make_updates(load_config())

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from ascendcv.layers.precision import computing_in
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
@@ -222,12 +223,8 @@ def test_loading_what_fits_reports_the_rest_and_leaves_it_alone(network):
 
 
 def test_mixed_precision_keeps_float32_weights():
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         model = Network()
-    finally:
-        keras.config.set_dtype_policy(policy)
     load_state_dict(model, random_state(NAMES))
     assert_same(state_dict(model), random_state(NAMES))
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ascendcv.layers.conv import Conv2D
+from ascendcv.layers.precision import computing_in
 from ascendcv.ops.registry import implementation
 from ascendvsr.models.flow.liteflownet import LiteFlowNet
 
@@ -93,11 +94,8 @@ def test_a_graph_for_unknown_sizes_gives_the_same(network, photograph, compiled)
 
 @pytest.mark.slow
 def test_mixed_precision_gives_a_float32_flow_close_to_the_whole(network, photograph):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         narrow = LiteFlowNet()
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     narrow.set_weights(network.get_weights())
     frames = pair_of(photograph)
     flow, whole = narrow(frames), network(frames)

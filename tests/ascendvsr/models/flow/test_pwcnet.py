@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ascendcv.layers.precision import computing_in
 from ascendvsr.models.flow.pwcnet import PWCNet
 from ascendvsr.weights.mapping import load_weights, state_dict
 from tests.ascendvsr.weights.torch_bytes import TorchFile
@@ -97,12 +98,8 @@ def test_one_graph_takes_frames_of_any_size(network, frames):
 
 
 def test_flow_is_float32_under_mixed_precision(frames, published_file, network):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with computing_in("bfloat16"):
         narrow = PWCNet()
-    finally:
-        keras.config.set_dtype_policy(before)
     load_weights(narrow, published_file)
     pair = frames[:1], frames[1:2]
     flow, exact = narrow(pair), network(pair)
