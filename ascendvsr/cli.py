@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         signal.signal(signal.SIGTERM, _stop)
         if argv[0] == "flow":  # which has arguments of its own
-            from ascendvsr.flow import main as flow
+            from ascendvsr.restoration.flow import main as flow
 
             return flow(argv[1:])
         command, arguments = _parse(argv)
@@ -151,7 +151,7 @@ def _lrfinder(arguments: argparse.Namespace) -> None:
 
 def _cost(arguments: argparse.Namespace) -> None:
     from ascendvsr.config import load_config
-    from ascendvsr.cost import cost
+    from ascendvsr.deployment.cost import cost
 
     cost(load_config(arguments.config_file, arguments.settings), *arguments.size, memory=arguments.memory)
 
@@ -228,8 +228,8 @@ COMMANDS = {
     "train": _train,
     "lrfinder": _lrfinder,
     "cost": _cost,
-    "eval": _with_checkpoint("ascendvsr.evaluate:evaluate"),
-    "inference": _with_checkpoint("ascendvsr.restore:inference"),
-    "freeze": _with_checkpoint("ascendvsr.export:freeze"),
+    "eval": _with_checkpoint("ascendvsr.evaluation.evaluate:evaluate"),
+    "inference": _with_checkpoint("ascendvsr.restoration.restore:inference"),
+    "freeze": _with_checkpoint("ascendvsr.deployment.export:freeze"),
     "doctor": _doctor,
 }

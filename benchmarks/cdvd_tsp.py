@@ -35,7 +35,7 @@ def network():
     """CDVD-TSP with a flow of some pixels: untrained, it would be next to nothing."""
     import keras
 
-    from ascendvsr.models.cdvd_tsp import CDVDTSP
+    from ascendvsr.models.cdvd_tsp.network import CDVDTSP
 
     keras.utils.set_random_seed(0)
     model = CDVDTSP()

@@ -23,8 +23,8 @@ NETWORKS = {"DBN": None, "FlowDBN, PWC-Net": "pwcnet", "FlowDBN, FlowNet1S": "fl
 
 def network(prewarping: str | None, precision: str):
     from ascendcv.layers.precision import computing_in
-    from ascendvsr.models.dbn import DBN
-    from ascendvsr.models.flowdbn import FlowDBN
+    from ascendvsr.models.deblur_devil.dbn import DBN
+    from ascendvsr.models.deblur_devil.flowdbn import FlowDBN
 
     with computing_in(precision):
         return FlowDBN(prewarping=prewarping) if prewarping else DBN()

@@ -90,7 +90,7 @@ _.rvrt.impl = "auto"  # of the deformable attention: auto | tf | fused | npu
 _.rvrt.spynet_checkpoint = ""  # weights that SpyNet begins with: spynet_sintel_final, or of an RVRT
 _.rvrt.fix_iter = 30000  # SpyNet learns from this step on
 _.rvrt.fix_lr_mul = 0.25  # at this part of the rate
-_.rvrt.identity_start = False  # begin near the identity, for short runs; see ascendvsr/training/rvrt_start.py
+_.rvrt.identity_start = False  # begin near the identity, for short runs; see ascendvsr/models/rvrt/start.py
 
 # --- PVDNet and BIMNet --------------------------------------------------------------------------------------
 _.pvdnet = Node()
@@ -257,7 +257,7 @@ _.eval.crop_border = 0
 _.eval.rounding = False  # to 8 bit before the metrics: the TensorFlow release did not, the papers do
 _.eval.save_images = False
 # '': by the keys above. A paper's own: rvrt | cdvd_tsp | pvdnet_eval | pvdnet_paper | deblur_devil; what each
-# measures says ascendvsr/protocols.py.
+# measures says ascendvsr/evaluation/protocols.py.
 _.eval.protocol = ""
 _.eval.blending = "seamless"  # seamless | official, of tiles and chunks: as RVRT's test program did
 _.eval.tile_frames = 32  # of networks that restore whole clips: frames at once; 0: the whole video, however long

@@ -4,17 +4,17 @@ import keras
 from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
-from ascendvsr.models.cdvd_tsp import CDVDTSP
-from ascendvsr.models.dbn import DBN
-from ascendvsr.models.edvr import EDVR
+from ascendvsr.models.cdvd_tsp.network import CDVDTSP
+from ascendvsr.models.deblur_devil.dbn import DBN
+from ascendvsr.models.deblur_devil.flowdbn import FlowDBN
+from ascendvsr.models.edvr.network import EDVR
 from ascendvsr.models.flow.flownet1s import FlowNet1S
 from ascendvsr.models.flow.liteflownet import LiteFlowNet
 from ascendvsr.models.flow.pwcnet import PWCNet
 from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
 from ascendvsr.models.flow.spynet import SpyNet
-from ascendvsr.models.flowdbn import FlowDBN
-from ascendvsr.models.pvdnet import PVDNet
-from ascendvsr.models.rvrt import RVRT
+from ascendvsr.models.pvdnet.network import PVDNet
+from ascendvsr.models.rvrt.network import RVRT
 
 
 def build_model(config: CfgNode) -> keras.Model:

@@ -23,9 +23,9 @@ from ascendcv.runner.hooks.saver import CheckpointSaver
 from ascendcv.runner.hooks.sources import Sources
 from ascendcv.runner.hooks.tensorboard import TensorBoard
 from ascendcv.runner.hooks.validation import Validation
-from ascendvsr.protocols import by_keys, protocol_of
-from ascendvsr.restore import restore_settings, validation_noise_level
-from ascendvsr.scoring import evaluate_model
+from ascendvsr.evaluation.protocols import by_keys, protocol_of
+from ascendvsr.evaluation.scoring import evaluate_model
+from ascendvsr.restoration.restore import restore_settings, validation_noise_level
 from ascendvsr.training.offsets import offset_magnitudes
 from ascendvsr.training.resume import noted_settings
 from ascendvsr.training.run import Inputs

@@ -37,12 +37,12 @@ from ascendcv.runner.precision import make_loss_scale
 from ascendcv.runner.schedules import make_schedule
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.quiet import import_tensorflow
-from ascendvsr import cost
 from ascendvsr.config import save_config
 from ascendvsr.datasets import evaluation_clips, training_clips, training_windows
-from ascendvsr.protocols import protocol_of
-from ascendvsr.restore import read_noise_level, restore_settings
-from ascendvsr.scoring import require_frames, require_ground_truth
+from ascendvsr.deployment import cost
+from ascendvsr.evaluation.protocols import protocol_of
+from ascendvsr.evaluation.scoring import require_frames, require_ground_truth
+from ascendvsr.restoration.restore import read_noise_level, restore_settings
 from ascendvsr.training.groups import check_groups
 from ascendvsr.training.resume import check_resumable
 from ascendvsr.weights.reader import load_checkpoint
@@ -51,18 +51,18 @@ logger = logging.getLogger(__name__)
 
 # model.name -> what says how that family is trained
 FAMILIES = {
-    "EDVR": "ascendvsr.training.edvr",
-    "RVRT": "ascendvsr.training.rvrt",
-    "CDVDTSP": "ascendvsr.training.cdvd_tsp",
-    "PVDNet": "ascendvsr.training.pvdnet",
-    "BIMNet": "ascendvsr.training.bimnet",
-    "DBN": "ascendvsr.training.deblur_devil",
-    "FlowDBN": "ascendvsr.training.deblur_devil",
-    "PWCNet": "ascendvsr.training.flow",
-    "PWCNetDevil": "ascendvsr.training.flow",
-    "FlowNet1S": "ascendvsr.training.flow",
+    "EDVR": "ascendvsr.models.edvr.training",
+    "RVRT": "ascendvsr.models.rvrt.training",
+    "CDVDTSP": "ascendvsr.models.cdvd_tsp.training",
+    "PVDNet": "ascendvsr.models.pvdnet.training",
+    "BIMNet": "ascendvsr.models.flow.bimnet_training",
+    "DBN": "ascendvsr.models.deblur_devil.training",
+    "FlowDBN": "ascendvsr.models.deblur_devil.training",
+    "PWCNet": "ascendvsr.models.flow.training",
+    "PWCNetDevil": "ascendvsr.models.flow.training",
+    "FlowNet1S": "ascendvsr.models.flow.training",
 }
-OWN_DATA = ("ascendvsr.training.flow",)
+OWN_DATA = ("ascendvsr.models.flow.training",)
 
 
 @dataclass(frozen=True)

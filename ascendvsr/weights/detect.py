@@ -9,12 +9,12 @@ import numpy as np
 from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
+from ascendvsr.models.cdvd_tsp.weights import cdvd_tsp
+from ascendvsr.models.deblur_devil.weights import deblur_devil
+from ascendvsr.models.flow.weights import flow
+from ascendvsr.models.pvdnet.weights import pvdnet
+from ascendvsr.models.rvrt.weights import rvrt
 from ascendvsr.weights.architecture import Architecture, Shapes
-from ascendvsr.weights.families.cdvd_tsp import cdvd_tsp
-from ascendvsr.weights.families.deblur_devil import deblur_devil
-from ascendvsr.weights.families.flow import flow
-from ascendvsr.weights.families.pvdnet import pvdnet
-from ascendvsr.weights.families.rvrt import rvrt
 
 
 def detect(

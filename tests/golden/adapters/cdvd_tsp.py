@@ -9,7 +9,7 @@ from tests.golden.record import recorded
 
 
 def _network(case: Case, num_frame: int):
-    from ascendvsr.models.cdvd_tsp import CDVDTSP
+    from ascendvsr.models.cdvd_tsp.network import CDVDTSP
     from ascendvsr.weights.mapping import load_state_dict
 
     model = CDVDTSP(n_sequence=num_frame, n_resblock=3, n_feat=32)
@@ -21,7 +21,7 @@ def reconstruction(case: Case) -> dict:
     """The reconstruction network alone; activations that follow a sequence's last layer are added here."""
     import keras
 
-    from ascendvsr.models.cdvd_tsp import ReconstructionNetwork
+    from ascendvsr.models.cdvd_tsp.network import ReconstructionNetwork
     from ascendvsr.weights.mapping import load_state_dict
 
     config = case.config
@@ -60,7 +60,7 @@ def _stages(model, clip: np.ndarray) -> list[dict[str, np.ndarray]]:
 
 
 def single_stage(case: Case) -> dict:
-    from ascendvsr.models.cdvd_tsp import warped_inside
+    from ascendvsr.models.cdvd_tsp.network import warped_inside
 
     frames = channels_last(case.frames("frames"))
     (stage,) = _stages(_network(case, frames.shape[1]), frames)
@@ -111,7 +111,7 @@ def prior(case: Case) -> dict:
 
 
 def warp_mask(case: Case) -> dict:
-    from ascendvsr.models.cdvd_tsp import warped_inside
+    from ascendvsr.models.cdvd_tsp.network import warped_inside
 
     inputs = [channels_last(case.array(name)) for name in ("input", "flow")]
     out, found, _ = gradients(
@@ -195,7 +195,7 @@ def train_step(case: Case) -> dict:
     from keras import ops
 
     from ascendcv.losses.hem import hem_mask
-    from ascendvsr.training.cdvd_tsp import CDVDTSPUpdates
+    from ascendvsr.models.cdvd_tsp.training import CDVDTSPUpdates
 
     terms = {"L1": "l1", "HEM": "hem", "MSL": "ms_ssim"}
     weights = {}

@@ -63,7 +63,7 @@ def train_step(case: Case) -> dict:
 
 
 def _train_step(case: Case) -> dict:
-    from ascendvsr.training.deblur_devil import DeblurUpdates, gray_psnr
+    from ascendvsr.models.deblur_devil.training import DeblurUpdates, gray_psnr
     from ascendvsr.weights.mapping import state_dict
 
     model, dtype = _network(case), keras.config.floatx()
@@ -93,8 +93,8 @@ def _train_step(case: Case) -> dict:
 
 
 def _network(case: Case):
-    from ascendvsr.models.dbn import DBN
-    from ascendvsr.models.flowdbn import FlowDBN
+    from ascendvsr.models.deblur_devil.dbn import DBN
+    from ascendvsr.models.deblur_devil.flowdbn import FlowDBN
     from ascendvsr.weights.mapping import load_state_dict
 
     options = {"num_frame": case.config["sequence_length"], "init_type": case.config.get("init_type", "fan_max")}
@@ -116,7 +116,7 @@ def initialisation(case: Case) -> dict:
 
 def loss(case: Case) -> dict:
     from ascendcv.metrics.koehler import psnr_searched
-    from ascendvsr.training.deblur_devil import gray_psnr, half_squared_error
+    from ascendvsr.models.deblur_devil.training import gray_psnr, half_squared_error
 
     output, target = (channels_last(case.array(name)) for name in ("output", "target"))
     value, (gradient,), _ = gradients(lambda output: half_squared_error(output, target), [output])

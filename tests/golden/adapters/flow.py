@@ -144,7 +144,7 @@ def flow_train_step(case: Case) -> dict:
 
 
 def _train_step(case: Case) -> dict:
-    from ascendvsr.training.flow import DIV_FLOW, FlowUpdates
+    from ascendvsr.models.flow.training import DIV_FLOW, FlowUpdates
 
     model = _devil_network(case, case.config["network"], case.config["model_div_flow"])
     dtype = keras.config.floatx()

@@ -14,7 +14,7 @@ _NETWORKS = {"PVDNet": {}, "PVDNet_large": {"num_blocks": 24, "channels": 192}}
 
 
 def _network(case: Case):
-    from ascendvsr.models.pvdnet import PVDNet
+    from ascendvsr.models.pvdnet.network import PVDNet
     from ascendvsr.weights.mapping import load_state_dict
 
     model = PVDNet(**_NETWORKS[case.config["network"]], pv_ksize=case.config.get("PV_ksize", 5))
@@ -43,7 +43,7 @@ def bimnet(case: Case) -> dict:
 
 
 def regularization(case: Case) -> dict:
-    from ascendvsr.layers.liteflow_blocks import Regularization
+    from ascendvsr.models.flow.liteflow_blocks import Regularization
     from ascendvsr.weights.mapping import load_state_dict
 
     level = case.config["intLevel"]
@@ -94,7 +94,7 @@ def pixel_volume(case: Case) -> dict:
 def unfold_dist(case: Case) -> dict:
     from keras import ops
 
-    from ascendvsr.layers.liteflow_blocks import neighbour_weights, neighbours, without_mean
+    from ascendvsr.models.flow.liteflow_blocks import neighbour_weights, neighbours, without_mean
 
     flow, distance = (ops.convert_to_tensor(channels_last(case.array(name))) for name in ("flow", "dist"))
     weights, total = neighbour_weights(distance)
@@ -119,7 +119,8 @@ def train_step_stage1(case: Case) -> dict:
     """The blur-invariant loss of BIMNet, and the loss of PVDNet that the original adds to it."""
     from keras import ops
 
-    from ascendvsr.training import bimnet, pvdnet
+    from ascendvsr.models.flow import bimnet_training as bimnet
+    from ascendvsr.models.pvdnet import training as pvdnet
 
     model = _network(case)
     blurred, sharp = (ops.convert_to_tensor(channels_last(case.frames(name))) for name in ("blur", "gt"))
@@ -154,7 +155,7 @@ def train_step_stage2(case: Case) -> dict:
     from keras import ops
 
     from ascendcv.runner.optimizers import RADAM, Optimizer
-    from ascendvsr.training.pvdnet import PVDNetUpdates
+    from ascendvsr.models.pvdnet.training import PVDNetUpdates
     from ascendvsr.weights.mapping import state_dict
 
     config = case.config

@@ -174,7 +174,7 @@ def lr_finder(case: Case) -> dict:
 def cost_report(case: Case) -> dict:
     """The first frame of a video, for which BIMNet's features are computed twice as in the original."""
     from ascendvsr.config import load_config
-    from ascendvsr.cost import count_macs, count_parameters
+    from ascendvsr.deployment.cost import count_macs, count_parameters
     from ascendvsr.models.builder import build_model
 
     large = {"pvdnet.num_blocks": 24, "pvdnet.channels": 192} if case.config["network"] == "PVDNet_large" else {}

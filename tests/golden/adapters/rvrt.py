@@ -12,7 +12,7 @@ from tests.golden.record import recorded
 
 def network(case: Case):
     """The case's RVRT with its weights."""
-    from ascendvsr.models.rvrt import RVRT
+    from ascendvsr.models.rvrt.network import RVRT
     from ascendvsr.weights.mapping import load_state_dict
 
     arguments = {name: case.config[name] for name in case.config if name not in _NOT_OF_THE_NETWORK}
@@ -38,7 +38,7 @@ def spynet(case: Case) -> dict:
 
 
 def guided_deform_attn(case: Case) -> dict:
-    from ascendvsr.layers.guided_attention import GuidedDeformAttn
+    from ascendvsr.models.rvrt.guided_attention import GuidedDeformAttn
     from ascendvsr.weights.mapping import load_state_dict
 
     settings = {name: case.config[name] for name in case.config if not re.search("channels|clip_size", name)}
@@ -60,7 +60,7 @@ _GUIDES = ("v_warped1", "v_warped2", "flow1", "flow2")
 
 def rvrt(case: Case) -> dict:
     """`mid_NAME` is a part of an inner tensor, `midstat_NAME` its statistics frame by frame."""
-    from ascendvsr.models.rvrt import BRANCHES
+    from ascendvsr.models.rvrt.network import BRANCHES
 
     model = network(case)
     name = "x_noisy" if "x_noisy" in case.inputs else "x"
@@ -118,7 +118,7 @@ def train_step(case: Case) -> dict:
     """KAIR's recipe: Charbonnier, mean over everything."""
     from keras import ops
 
-    from ascendvsr.training.rvrt import RVRTUpdates
+    from ascendvsr.models.rvrt.training import RVRTUpdates
 
     model = network(case)
     clip, truth = channels_last(case.frames("x")), ops.convert_to_tensor(channels_last(case.frames("gt")))
