@@ -49,7 +49,7 @@ def _deform_conv2d_gradient(op, grad_y):
 def correlation(first, second, *, patch_size, dilation, scale):
     """As `ascendcv.ops.correlation.composed`."""
     volume = _library.ascendcv_correlation(
-        first=_float32(first), second=_float32(second), patch=patch_size, dilation=dilation, scale=scale
+        first=_float32(first), second=_float32(second), patch=list(patch_size), dilation=list(dilation), scale=scale
     )
     return ops.cast(volume, first.dtype)
 
@@ -99,7 +99,7 @@ def check() -> list[str]:
             [random(1, 2, 5, 6, 8), random(1, 2, 5, 6, 16), 2 * random(1, 2, 5, 6, 72)],
             {"attention_heads": 2, "deformable_groups": 2, "kernel_size": 3},
         ),
-        "correlation": ([random(1, 9, 17, 8)] * 2, {"patch_size": 9, "dilation": 1, "scale": 0.125}),
+        "correlation": ([random(1, 9, 17, 8)] * 2, {"patch_size": (9, 9), "dilation": (1, 1), "scale": 0.125}),
     }
     lines = []
     for operation, (arguments, options) in cases.items():

@@ -15,6 +15,7 @@ from yacs.config import CfgNode
 
 from ascendcv.ops.warp import warp
 from ascendcv.utils.errors import InputError
+from ascendvsr.models.flow.liteflownet import MIN_SIZE, SIZE_MULTIPLE
 
 TARGET = "all"
 COMBINATIONS = ("bb", "bs", "sb", "ss")  # blurred or sharp: the previous frame, the current one
@@ -76,9 +77,25 @@ def warped_sharp(model: keras.Model, blurred: tuple, sharp: tuple) -> tuple[list
     """
     supporting = ops.concatenate([blurred[0], blurred[0], sharp[0], sharp[0]])
     reference = ops.concatenate([blurred[1], sharp[1], blurred[1], sharp[1]])
-    flows = ops.split(model((reference, supporting)), 4)
+    flows = ops.split(_flow(model, reference, supporting), 4)
     ones = ops.ones_like(sharp[0][..., :1])
     return [warp(sharp[0], flow) for flow in flows], [ops.stop_gradient(warp(ones, flow)) for flow in flows]
+
+
+def _flow(model: keras.Model, reference, supporting):
+    """[N, H, W, 2]: the flow of the multiples of 32 from the top left, and 0 beyond them, as PVDNet has it, too."""
+    _, height, width, _ = ops.shape(reference)
+    rows, columns = _within(height), _within(width)
+    flow = model((reference[:, :rows, :columns], supporting[:, :rows, :columns]))
+    return ops.pad(flow, ((0, 0), (0, height - rows), (0, width - columns), (0, 0)))
+
+
+def _within(length):
+    """The multiple of 32 that fits; all of a side below the smallest one that the network takes, which it pads."""
+    within = length - length % SIZE_MULTIPLE
+    if isinstance(length, int):
+        return within if length >= MIN_SIZE else length
+    return ops.where(length >= MIN_SIZE, within, length)
 
 
 def warping_errors(warped: list, inside: list, current) -> list:
@@ -93,6 +110,6 @@ def picture(model: keras.Model, batch: dict[str, tf.Tensor]) -> np.ndarray:
     """[H,4*W,3] uint8: the first sample's first two blurred frames, the first one sharp and warped by their motion
     towards the second, and the second one sharp."""
     blurred, sharp = batch["lq"][:1], batch["gt"][:1]
-    warped = warp(sharp[:, 0], model((blurred[:, 1], blurred[:, 0])))
+    warped = warp(sharp[:, 0], _flow(model, blurred[:, 1], blurred[:, 0]))
     strip = ops.concatenate([blurred[0, 0], blurred[0, 1], warped[0], sharp[0, 1]], axis=1)
     return np.rint(np.clip(ops.convert_to_numpy(strip), 0.0, 1.0) * 255.0).astype(np.uint8)
