@@ -1,6 +1,7 @@
 """How far the arrays of an adapter are from a case's."""
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,23 +56,64 @@ def compare(case: Case, outputs: dict[str, object]) -> list[Difference]:
     return [_compare(case, name, outputs) for name in case.outputs if name not in case.information]
 
 
+def compare_implementations(
+    case: Case, impl: str, outputs: dict[str, object], composed: dict[str, object], double: dict[str, object]
+) -> list[Difference]:
+    """One difference for each output of the case that two implementations of operations computed in float32.
+
+    They may be as far from each other as from the case, or three times as far as the composed one is from itself
+    in float64: where gradients are noise in part, no tolerance that was measured elsewhere says how much of it
+    there is on this processor. Norms of gradients should be within 1 % of those in float64 besides.
+
+    Args:
+        impl: the name of the implementation that gave `outputs`.
+        composed: what the composed implementation gave in float32.
+        double: what it gave in float64.
+    """
+    differences = []
+    for name in case.outputs:
+        if name in case.information or name not in composed:
+            continue
+        label = f"{name} ({impl}, tf)"
+        ours, theirs, exact = (_part(case, name, found) for found in (outputs, composed, double))
+        own = _worst(name, _distance(case, name, theirs, exact), 0.0, case.outliers(name)).worst
+        limit = max(case.tolerance(name), 3 * own)
+        differences.append(_worst(label, _distance(case, name, ours, theirs), limit, case.outliers(name)))
+        if _NORMS.match(name):
+            allowed = np.maximum(0.01 * np.abs(exact), case.tolerance(name))
+            differences.append(_worst(f"{name} ({impl}, float64)", np.abs(ours - exact) / allowed, 1.0, 0.0))
+    return differences
+
+
+_NORMS = re.compile(r"gradnorm|grad_norm|grad_l2|grad_total_norm|total_grad_norm")
+
+
 def _compare(case: Case, name: str, outputs: dict[str, object]) -> Difference:
     if name not in outputs:
         return Difference(name, complaint="not computed")
     expected = case.array(name).astype(np.float64)
-    actual = np.asarray(outputs[name])
     try:
-        actual = actual[case.view(name)].astype(np.float64)
+        actual = _part(case, name, outputs)
     except IndexError:
-        return Difference(name, complaint=f"shape {actual.shape} has no part {case.view(name)}")
+        return Difference(name, complaint=f"shape {np.shape(outputs[name])} has no part {case.view(name)}")
     if actual.shape != expected.shape:
         return Difference(name, complaint=f"shape {actual.shape} instead of {expected.shape}")
+    return _worst(name, _distance(case, name, actual, expected), case.tolerance(name), case.outliers(name))
+
+
+def _part(case: Case, name: str, outputs: dict[str, object]) -> np.ndarray:
+    """What the case stores of the full tensor `name`, in float64."""
+    return np.asarray(outputs[name])[case.view(name)].astype(np.float64)
+
+
+def _distance(case: Case, name: str, actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """|actual - expected|, 0 where the case's mask of the array, if it has one, is 0."""
     distance = np.zeros(expected.shape)
     unequal = actual != expected  # equal infinities are at no distance
     distance[unequal] = np.abs(actual[unequal] - expected[unequal])
     if f"{name}_valid" in case.outputs:
         distance[(case.array(f"{name}_valid") == 0) & ~np.isnan(distance)] = 0
-    return _worst(name, distance, case.tolerance(name), case.outliers(name))
+    return distance
 
 
 def _worst(name: str, distance: np.ndarray, tolerance: float, outliers: float) -> Difference:
