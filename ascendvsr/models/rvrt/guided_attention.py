@@ -6,6 +6,7 @@ from keras import ops
 from ascendcv.layers.frame_conv import FrameConv
 from ascendcv.layers.linear import Linear
 from ascendcv.ops.deform_attn import deform_attn
+from ascendvsr.layers.flow_blocks import head_dtype
 from ascendvsr.models.rvrt.window_attention import Mlp
 
 
@@ -59,7 +60,7 @@ class GuidedDeformAttn(keras.Layer):
             1,
             kernel_initializer="zeros",
             bias_initializer="zeros",
-            dtype="float32",
+            dtype=head_dtype(self),
         )
         # Twice the channels in the attention "slightly improve the performance", the authors found.
         self.proj_q = {"1": Linear(2 * dim)}

@@ -16,6 +16,7 @@ from keras import ops
 from ascendcv.layers.frame_conv import FrameConv
 from ascendcv.ops.resize import resize
 from ascendcv.ops.windows import shifted_window_mask
+from ascendvsr.layers.flow_blocks import head_dtype
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.models.flow.spynet import SpyNet
 from ascendvsr.models.rvrt.clips import (
@@ -188,7 +189,7 @@ class RVRT(keras.Model):
         self.reconstruction = blocks(2, inputconv_groups[5])
         self.conv_before_upsampler = {"0": FrameConv(64, 1)}
         self.upsampler = {"0": FrameConv(256), "5": FrameConv(256), "10": FrameConv(64)}
-        self.conv_last = FrameConv(3, dtype="float32")
+        self.conv_last = FrameConv(3, dtype=head_dtype(self))
 
         self.build()
 
