@@ -33,16 +33,9 @@ def training_windows(cfg: CfgNode, clips: Sequence[Clip]) -> list[samples.Sample
 
     Raises `InputError` for settings that make no sense and for clips too short, too small or without ground truth.
     """
-    data = cfg.data
-    if len(data.train_in_size) != 2:
-        raise InputError(f"data.train_in_size should be [height, width], not {data.train_in_size}")
-    if data.sigma and not (len(data.sigma) == 2 and 0 <= data.sigma[0] <= data.sigma[1]):
-        raise InputError(f"data.sigma should be [low, high] in 8-bit levels, or [] for none, not {data.sigma}")
-    for key in ("clip_length", "n_frames_per_video", "repeat"):
-        if data[key] < 0:
-            raise InputError(f"data.{key} should be 0 or more, not {data[key]}")
-    if data.crops_per_example < 1:
-        raise InputError(f"data.crops_per_example should be 1 or more, not {data.crops_per_example}")
+    sigma = cfg.data.sigma
+    if sigma and sigma[0] > sigma[1]:
+        raise InputError(f"data.sigma should be [low, high] in 8-bit levels, or [] for none, not {sigma}")
     return samples.training_samples(clips, **window_settings(cfg))
 
 
@@ -58,10 +51,10 @@ def window_settings(cfg: CfgNode) -> dict[str, object]:
     }
 
 
-def steps_per_epoch(cfg: CfgNode, clips: Sequence[Clip], batch_size: int) -> int:
+def steps_per_epoch(cfg: CfgNode, windows: int, batch_size: int) -> int:
     """Complete global batches of `batch_size` samples in an epoch, `data.repeat` passes over all windows."""
     return samples.steps_per_epoch(
-        len(training_windows(cfg, clips)),
+        windows,
         batch_size=batch_size,
         crops_per_example=cfg.data.crops_per_example,
         repeat=cfg.data.repeat,

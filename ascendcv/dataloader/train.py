@@ -30,7 +30,7 @@ def training_dataset(
     scale: int,
     batch_size: int,
     seed: int,
-    target: str = "centre",
+    target: str = "center",
     center_frame_idx: int | None = None,
     interval: int = 1,
     margin: int = 0,

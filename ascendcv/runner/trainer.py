@@ -7,7 +7,7 @@ The trainer knows a model, what its updates are, an optimizer, a schedule, a str
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,30 +18,8 @@ from ascendcv.runner.optimizers import Optimizer
 from ascendcv.runner.precision import LossScale
 from ascendcv.runner.schedules import Schedule
 from ascendcv.runner.signals import STOP_SIGNALS, StopSignals
+from ascendcv.runner.updates import Batch, Updates
 from ascendcv.utils.errors import InputError
-
-Batch = dict[str, tf.Tensor]
-
-
-class Updates(Protocol):
-    """What the updates on one batch are.
-
-    Attributes:
-        count: updates that one batch gives (a recurrent network makes one for each new frame).
-        reduction: how the loss of a batch follows from those of its parts: 'mean' or 'sum'.
-    """
-
-    count: int
-    reduction: str
-
-    def start(self, model: keras.Model, batch: Batch) -> Any:
-        """What the first update on a batch starts from and each hands to the next: nested tensors, or ()."""
-
-    def loss(
-        self, model: keras.Model, batch: Batch, index: tf.Tensor, state: Any
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], Any]:
-        """The float32 loss of update `index` (int32, from 0), scalars to report and the next state."""
-
 
 class Trainer:
     """Trains `model` until `total_steps` updates are done.

@@ -29,6 +29,8 @@ from yacs.config import CfgNode
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 from ascendcv.utils.quiet import import_tensorflow
+from ascendvsr.deployment.serving import frames_of_a_call
+from ascendvsr.models import card_named
 
 if TYPE_CHECKING:
     import keras
@@ -64,10 +66,10 @@ def write(text: str, cfg: CfgNode) -> None:
 
 def report(model: "keras.Model", cfg: CfgNode, height: int = SIZE[0], width: int = SIZE[1]) -> str:
     """A table of parameters and MACs for each part of the network (attribute of the model)."""
-    name, parameters = cfg.model.name, count_parameters(model)
-    first, further = count_macs(model, cfg.model.num_frames, height, width)
-    frames = f"{_frames(model, cfg.model.num_frames)} frames of {height}x{width}"
-    lines = [f"{name}: one call on {frames}", "", f"{'part':20} {'parameters':>14} {'MACs':>22}"]
+    card, parameters = card_named(cfg.model.name), count_parameters(model)
+    first, further = count_macs(cfg, model, height, width)
+    frames = f"{frames_of_a_call(cfg, card, model)} frames of {height}x{width}"
+    lines = [f"{card.name}: one call on {frames}", "", f"{'part':20} {'parameters':>14} {'MACs':>22}"]
     lines += [f"{part:20} {parameters[part]:14,} {first.get(part, 0):22,}" for part in parameters]
     lines += [f"{'total':20} {sum(parameters.values()):14,} {sum(first.values()):22,}", ""]
     if further is not None:
@@ -89,7 +91,7 @@ def count_parameters(model: "keras.Model") -> dict[str, int]:
 
 
 def count_macs(
-    model: "keras.Model", num_frames: int, height: int, width: int
+    cfg: CfgNode, model: "keras.Model", height: int, width: int
 ) -> tuple[dict[str, int], dict[str, int] | None]:
     """Part of the network -> MACs of one call on frames of height x width.
 
@@ -109,8 +111,7 @@ def count_macs(
         def call(self, *frames):
             return self.function(*frames)
 
-    recurrent = getattr(model, "time", None) == "recurrent"
-    function, shapes = _one_call(model, num_frames, height, width)
+    function, shapes = _one_call(cfg, model, height, width)
 
     def trace(function: Callable) -> dict[str, int]:
         with _counting(model) as counts:
@@ -118,28 +119,23 @@ def count_macs(
         return counts
 
     first = trace(function)
-    if not recurrent:
+    if card_named(cfg.model.name).kind != "recurrent":
         return first, None
     both = trace(lambda frames: model.step(frames, model.step(frames, None)[1])[0])
     return first, {part: both[part] - first[part] for part in first}
 
 
 def _one_call(
-    model: "keras.Model", num_frames: int, height: int, width: int
+    cfg: CfgNode, model: "keras.Model", height: int, width: int
 ) -> tuple[Callable, list[tuple[int, ...]]]:
     """A function of tensors that calls the network once, and the shapes of its arguments."""
-    time = getattr(model, "time", None)
-    if time is None:  # a flow network
+    card = card_named(cfg.model.name)
+    if card.kind == "flow":
         return (lambda reference, supporting: model((reference, supporting))), [(1, height, width, 3)] * 2
-    shape = (1, _frames(model, num_frames), height, width, getattr(model, "in_channels", 3))
-    if time == "recurrent":
+    shape = (1, frames_of_a_call(cfg, card, model), height, width, card.channels(cfg))
+    if card.kind == "recurrent":
         return (lambda frames: model.step(frames, None)[0]), [shape]
     return (lambda clip: model(clip)), [shape]
-
-
-def _frames(model: "keras.Model", num_frames: int) -> int:
-    """Frames that one call sees."""
-    return {"clip": num_frames, None: 2}.get(getattr(model, "time", None)) or model.num_frame
 
 
 @contextlib.contextmanager
@@ -227,7 +223,7 @@ def _measure(path: str, height: str, width: str) -> None:
 
     cfg = load_config(path)
     (device,) = prepare_devices(cfg.device, cfg.device_ids[:1], num_threads=cfg.num_threads)
-    function, shapes = _one_call(build_model(cfg), cfg.model.num_frames, int(height), int(width))
+    function, shapes = _one_call(cfg, build_model(cfg), int(height), int(width))
     frames = [tf.zeros(shape) for shape in shapes]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tf.function(function)(*frames)

@@ -16,6 +16,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from ascendcv.dataloader.image import read_image
+from ascendcv.dataloader.pixels import quantize, to_unit_rgb
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_folder, atomic_path
 from ascendvsr.datasets import evaluation_clips
@@ -25,11 +26,10 @@ from ascendvsr.deployment.serving import (
     computations,
     frames_shape,
     input_shape,
-    kind_of,
     serving_functions,
     state_for,
 )
-from ascendvsr.restoration.restore import quantize, to_unit_rgb
+from ascendvsr.models.card import Card
 
 Arrays = Mapping[str, np.ndarray]
 Function = Callable[[Arrays], Arrays]
@@ -41,7 +41,7 @@ _FLOAT_TOLERANCE, _UINT8_TOLERANCE = 1e-4, 1
 _TRIAL_SIZES = ((48, 64), (33, 50), (70, 36))
 
 
-def freeze(cfg: CfgNode, network: Callable[[], object]) -> dict:
+def freeze(cfg: CfgNode, card: Card, network: Callable[[], object]) -> dict:
     """The command: writes output_dir/NAME.pb and NAME_savedmodel/ (NAME is `model.name`), and compares both.
 
     A recurrent network has a second graph, NAME_first.pb, for the first frame of a video.
@@ -55,9 +55,9 @@ def freeze(cfg: CfgNode, network: Callable[[], object]) -> dict:
     """
     size = input_shape(cfg)
     model = network()
-    shape = frames_shape(cfg, model, size)
-    functions = serving_functions(cfg, model, shape)
-    output, name = Path(cfg.output_dir), cfg.model.name
+    shape = frames_shape(cfg, card, model, size)
+    functions = serving_functions(cfg, card, model, shape)
+    output, name = Path(cfg.output_dir), card.name
     files = {signature: f"{name}.pb" if signature == STEP else f"{name}_{signature}.pb" for signature in functions}
     with contextlib.ExitStack() as stack:
         saved_model = stack.enter_context(atomic_folder(output / f"{name}_savedmodel"))
@@ -68,9 +68,9 @@ def freeze(cfg: CfgNode, network: Callable[[], object]) -> dict:
             write_frozen_graph(function, graph)
             outputs = list(function.structured_outputs)
             exported["frozen_graph"][signature] = load_frozen_graph(graph, outputs=outputs)
-        parity = compare(cfg, model, exported, shape)
+        parity = compare(cfg, card, model, exported, shape)
         for file, content in {
-            f"{name}.json": describe(cfg, model, functions, files),
+            f"{name}.json": describe(cfg, card, model, functions, files),
             f"{name}.parity.json": parity,
         }.items():
             temporary = stack.enter_context(atomic_path(output / file))
@@ -128,7 +128,7 @@ def load_saved_model(folder: Path) -> dict[str, Function]:
 
 
 def compare(
-    cfg: CfgNode, model, exported: Mapping[str, Mapping[str, Function]], shape: Sequence[int | None]
+    cfg: CfgNode, card: Card, model, exported: Mapping[str, Mapping[str, Function]], shape: Sequence[int | None]
 ) -> dict:
     """The largest difference of each exported form from the Keras model, over all trial shapes.
 
@@ -139,7 +139,7 @@ def compare(
     frames, content = pictures(cfg)
     cases = []
     for trial in trial_shapes(shape):
-        for signature, inputs, expected in _computed(model, moving_clips(frames, trial)):
+        for signature, inputs, expected in _computed(card, model, moving_clips(frames, trial)):
             if cfg.model.input_format_dimension == 4:
                 inputs = inputs | {"frames": inputs["frames"].reshape(-1, *trial[2:])}
             found = {kind: functions[signature](inputs) for kind, functions in exported.items()}
@@ -158,13 +158,13 @@ def compare(
                 cases.append(case)
     main = [case for case in cases if case["output"] in ("restored", "flow")]
     worst = {kind: max(case[kind] for case in main) for kind in exported}
-    unit = "pixels" if kind_of(model) == "flow" else "levels of 255" if uint8 else "of [0, 1]"
+    unit = "pixels" if card.kind == "flow" else "levels of 255" if uint8 else "of [0, 1]"
     return worst | {"unit": unit, "content": content, "cases": cases}
 
 
-def _computed(model, clips: np.ndarray) -> Iterator[tuple[str, Arrays, Arrays]]:
+def _computed(card: Card, model, clips: np.ndarray) -> Iterator[tuple[str, Arrays, Arrays]]:
     """(signature, inputs, what the Keras model gives for them) of each signature."""
-    work = computations(model)
+    work = computations(card, model)
     state = {}
     if FIRST in work:
         outputs = _arrays(work[FIRST](clips))
@@ -222,19 +222,19 @@ def moving_clips(frames: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarr
     return clips
 
 
-def describe(cfg: CfgNode, model, functions: Mapping[str, object], files: Mapping[str, str]) -> dict:
+def describe(cfg: CfgNode, card: Card, model, functions: Mapping[str, object], files: Mapping[str, str]) -> dict:
     """What a program that runs the exported network needs to know."""
-    kind = kind_of(model)
+    kind = card.kind
     main = functions[STEP]
     folded = cfg.model.input_format_dimension == 4
     output = "flow" if kind == "flow" else "restored"
     result = main.structured_outputs[output]
     ranges = {"flow": "pixels; x (right), y (down)", "uint8": [0, 255]}
     facts = {
-        "network": cfg.model.name,
+        "network": card.name,
         "checkpoint": cfg.checkpoint,
         "kind": kind,
-        "scale": getattr(model, "scale", 1),
+        "scale": model.scale if card.restores else 1,
         "colour": "RGB" + (", and the deviation of the noise / 255" if main.inputs[0].shape[-1] == 4 else ""),
         "input": _about(main.inputs[0]) | {"layout": _FOLDED if folded else "[N, T, H, W, C]", "range": [0, 1]},
         "output": _about(result)

@@ -17,16 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
+from ascendvsr.models.card import Card
 
 # The signatures of a SavedModel; the first is the one that runs where none is named.
 STEP, FIRST = "serving_default", "first"
 
 Tensors = Mapping[str, object]
-
-
-def kind_of(model) -> str:
-    """'window', 'clip' or 'recurrent', as restoring networks say themselves; 'flow' for the others."""
-    return getattr(model, "time", "flow")
 
 
 def input_shape(cfg: CfgNode) -> list[int | None]:
@@ -40,20 +36,22 @@ def input_shape(cfg: CfgNode) -> list[int | None]:
     return [None if value == -1 else value for value in (batch, *size)]
 
 
-def frames_shape(cfg: CfgNode, model, shape: Sequence[int | None]) -> list[int | None]:
+def frames_shape(cfg: CfgNode, card: Card, model, shape: Sequence[int | None]) -> list[int | None]:
     """[N, T, H, W, C] of the input `frames`, `shape` being [N, H, W]."""
     batch, height, width = shape
-    lengths = {"flow": 2, "clip": cfg.model.num_frames}
-    num_frames = lengths.get(kind_of(model)) or model.num_frame
-    return [batch, num_frames, height, width, getattr(model, "in_channels", 3)]
+    return [batch, frames_of_a_call(cfg, card, model), height, width, card.channels(cfg)]
 
 
-def computations(model) -> dict[str, Callable[..., dict]]:
+def frames_of_a_call(cfg: CfgNode, card: Card, model) -> int:
+    """How many frames one call of a network sees."""
+    return {"flow": 2, "clip": cfg.model.num_frames}.get(card.kind) or model.num_frame
+
+
+def computations(card: Card, model) -> dict[str, Callable[..., dict]]:
     """Signature -> the function of `frames` (and the named tensors of a state) that it stands for."""
-    kind = kind_of(model)
-    if kind == "flow":
+    if card.kind == "flow":
         return {STEP: lambda frames: {"flow": model((frames[:, 0], frames[:, 1]), training=False)}}
-    if kind != "recurrent":
+    if card.kind != "recurrent":
         return {STEP: lambda frames: {"restored": model(frames, training=False)}}
 
     def step(frames, **state):
@@ -63,9 +61,9 @@ def computations(model) -> dict[str, Callable[..., dict]]:
     return {STEP: step, FIRST: step}
 
 
-def serving_functions(cfg: CfgNode, model, shape: Sequence[int | None]) -> dict[str, object]:
+def serving_functions(cfg: CfgNode, card: Card, model, shape: Sequence[int | None]) -> dict[str, object]:
     """Signature -> the traced TensorFlow function that is exported; `shape` is that of `frames_shape`."""
-    work = computations(model)
+    work = computations(card, model)
     if FIRST not in work:
         return {STEP: _traced(cfg, work[STEP], shape, {})}
     first = _traced(cfg, work[FIRST], shape, {})

@@ -15,15 +15,18 @@ from ascendcv.utils.files import atomic_path
 from ascendvsr.datasets import evaluation_clips
 from ascendvsr.evaluation.protocols import protocol_of
 from ascendvsr.evaluation.scoring import NOISE_SEED, evaluate_model, require_frames, require_ground_truth
-from ascendvsr.restoration.restore import clip_folder, read_noise_level, restore_settings
-from ascendvsr.restoration.sigma import sigma_of
+from ascendvsr.models.card import Card
+from ascendvsr.restoration.restore import clip_folder
+from ascendvsr.restoration.runner import Runner
+from ascendvsr.restoration.settings import read_settings
+from ascendvsr.restoration.sigma import read_noise_level, sigma_of
 
 
-def evaluate(cfg: CfgNode, network: Callable[[], object]) -> dict:
+def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     """The command: measures the evaluation set, prints a line a clip and the total, and writes the numbers.
 
     They go to output_dir/result/metrics.json and metrics.csv, with the protocol by which they were found. All
-    headers are checked before `network()` is called, which gives the model with its weights. With
+    headers are checked before `network()` is called, which gives the runner. With
     `eval.save_images` the restored frames are written where `ascendvsr.restore.inference` puts them.
     Returns what metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
     """
@@ -31,20 +34,20 @@ def evaluate(cfg: CfgNode, network: Callable[[], object]) -> dict:
     clips = evaluation_clips(cfg)
     require_ground_truth(clips)
     require_frames(clips, protocol)
-    settings, sigma = restore_settings(cfg), read_noise_level(cfg)
+    settings, sigma = read_settings(cfg, card), read_noise_level(cfg, card)
     for clip in clips:
         sigma_of(sigma, clip.name)
-    model = network()
+    runner = network()
     named = f"{protocol.name}: " if cfg.eval.protocol else ""
     adds_noise = sigma is not None and clips[0].lq == clips[0].gt
     numbers = evaluate_model(
-        model,
+        runner,
         clips,
         protocol,
+        settings,
         sigma=sigma,
         sink=functools.partial(_image_sink, cfg) if cfg.eval.save_images else None,
         report=lambda video: print(named + summary(video["name"], video), flush=True),
-        **settings,
     )
     if not (cfg.eval.protocol and protocol.mean_of_videos):
         print(named + summary("total, mean over all frames", numbers["total"]))
@@ -58,15 +61,15 @@ def evaluate(cfg: CfgNode, network: Callable[[], object]) -> dict:
         "precision": cfg.eval.precision,
         "videos": len(clips),
         "frames": numbers["total"]["frames"],
-        "window_ends": settings["window_ends"],
-        "tile": settings["tile"] and {"size": settings["tile"], "overlap": settings["tile_overlap"]},
-        "blending": settings["blending"],
+        "window_ends": settings.window_ends,
+        "tile": settings.tile and {"size": settings.tile, "overlap": settings.tile_overlap},
+        "blending": settings.blending,
         "sigma": cfg.inference.sigma,
         "noise": f"added, seed {NOISE_SEED} for each clip" if adds_noise else "",
         "bicubic": "MATLAB's imresize of the stored frames",
     }
     print(f"protocol {protocol.name}: {protocol.facts}; window ends: {settings['window_ends']}")
-    result = {"network": cfg.model.name, "protocol": facts} | numbers
+    result = {"network": card.name, "protocol": facts} | numbers
     folder = Path(cfg.output_dir, "result")
     _write_csv(folder / "metrics.csv", result)
     with atomic_path(folder / "metrics.json") as temporary:

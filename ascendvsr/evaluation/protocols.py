@@ -189,3 +189,10 @@ def protocol_of(cfg: CfgNode) -> Protocol:
             mirrored=True,
         )
     return protocol
+
+
+def validation_protocol(cfg: CfgNode) -> Protocol:
+    """What is measured during training: without a protocol's name PSNR and SSIM of RGB alone."""
+    if cfg.eval.protocol:
+        return protocol_of(cfg)
+    return by_keys(cfg.eval.crop_border, cfg.eval.rounding, ("psnr", "ssim"))

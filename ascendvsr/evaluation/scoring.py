@@ -5,6 +5,7 @@ import functools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.frame_sink import Write, in_background
 from ascendcv.dataloader.frame_source import ImageSource, prefetch
 from ascendcv.dataloader.image import read_image, to_rgb
+from ascendcv.dataloader.pixels import quantize, to_255, to_unit_rgb
 from ascendcv.utils.errors import InputError
 from ascendvsr.evaluation.protocols import Protocol, by_keys
 from ascendvsr.restoration.loops import restored_frames
-from ascendvsr.restoration.restore import quantize, report_progress, to_unit_rgb
+from ascendvsr.restoration.restore import report_progress
+from ascendvsr.restoration.runner import Runner, as_runner
+from ascendvsr.restoration.settings import Settings
 from ascendvsr.restoration.sigma import Sigma, sigma_of, with_noise
 
 # As RVRT's test program: the same for each clip.
@@ -26,22 +30,24 @@ _SCORING_THREADS = 4
 
 
 def evaluate_model(
-    model,
+    network: Runner | Any,
     clips: Iterable[Clip],
     protocol: Protocol | None = None,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
     *,
     baseline: bool = True,
     sigma: Sigma = None,
     sink: Callable[[Clip], contextlib.AbstractContextManager[Write]] | None = None,
     report: Callable[[dict], None] | None = None,
-    **settings: object,
 ) -> dict:
-    """What `model` reaches on clips with ground truth.
+    """What a network reaches on clips with ground truth.
 
     Args:
+        network: a Keras model of `ascendvsr.models`, or a runner.
         protocol: how it is measured; None: clipped, not rounded, all of `ascendvsr.protocols.MEASURES`.
+        settings: windows, tiles and chunks.
         baseline: whether to measure bicubic upsampling too (the input itself for networks of scale 1).
-        sigma: deviation of the noise that the network is told of. Clean clips, whose input is their ground truth,
+        sigma: standard deviation of the noise that the network is told of. Clean clips, whose input is their ground truth,
             get such noise first, from the seed 0 each.
         sink: gives for a clip where restored frames are written.
         report: called with each clip's numbers as soon as they are there.
@@ -54,7 +60,7 @@ def evaluate_model(
     Raises:
         InputError: a clip without ground truth or without frames that count, a frame that cannot be read.
     """
-    protocol = protocol or by_keys()
+    runner, protocol = as_runner(network), protocol or by_keys()
     clips = list(clips)
     require_ground_truth(clips)
     require_frames(clips, protocol)
@@ -62,8 +68,8 @@ def evaluate_model(
     for clip in clips:
         with sink(clip) if sink else contextlib.nullcontext() as write:
             level = sigma_of(sigma, clip.name)
-            restore = functools.partial(restored_frames, model, sigma=level, **settings)
-            videos.append(_evaluate_clip(restore, clip, protocol, model.scale, baseline, level, write))
+            restore = functools.partial(restored_frames, runner, settings=settings, sigma=level)
+            videos.append(_evaluate_clip(restore, clip, protocol, runner.scale, baseline, level, write))
         if report is not None:
             report(videos[-1])
     frames = [frame for video in videos for frame in video["per_frame"]]
@@ -159,19 +165,14 @@ def _restored_twice(
 def _score(clip: Clip, index: int, frame: np.ndarray, protocol: Protocol) -> dict[str, float]:
     """The measures of a frame [H, W, 3] in 0..255."""
     # A network may crop sizes that it cannot take.
-    truth = _to_255(to_rgb(read_image(clip.gt[index])))[: frame.shape[0], : frame.shape[1]]
+    truth = to_255(to_rgb(read_image(clip.gt[index])))[: frame.shape[0], : frame.shape[1]]
     return {name: float(value) for name, value in protocol.measure(protocol.image(frame), truth).items()}
 
 
 def _enlarged(clip: Clip, index: int, scale: int, shape: Sequence[int]) -> np.ndarray:
     """The stored frame in 0..255, bicubically enlarged, of a restored frame's shape."""
     enlarged = imresize(to_rgb(read_image(clip.lq[index])), scale)
-    return _to_255(enlarged)[: shape[0], : shape[1]]
-
-
-def _to_255(pixels: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 -> float32 in 0..255."""
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max // 255)
+    return to_255(enlarged)[: shape[0], : shape[1]]
 
 
 def _means(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> dict[str, float]:

@@ -9,33 +9,37 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 from yacs.config import CfgNode
 
 from ascendcv.dataloader.clips import Clip
-from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.frame_sink import Write, open_sink
 from ascendcv.dataloader.frame_source import ImageSource, VideoSource, open_source, prefetch
-from ascendcv.dataloader.image import IMAGE_SUFFIXES, to_rgb
+from ascendcv.dataloader.image import IMAGE_SUFFIXES
+from ascendcv.dataloader.pixels import to_pixels, to_unit_rgb
 from ascendcv.utils.errors import InputError
 from ascendvsr.datasets import evaluation_clips
+from ascendvsr.models.card import Card
 from ascendvsr.restoration.loops import restored_frames
-from ascendvsr.restoration.sigma import Sigma, check_sigma, read_sigma, sigma_of
+from ascendvsr.restoration.runner import Runner, as_runner
+from ascendvsr.restoration.settings import Settings, read_settings
+from ascendvsr.restoration.sigma import read_noise_level, sigma_of
 
 Source = str | os.PathLike | np.ndarray | Iterable[tuple[str, np.ndarray]]
 Sink = str | os.PathLike | contextlib.AbstractContextManager[Write]
 
 
 def restore(
-    model,
+    network: Runner | Any,
     source: Source,
     sink: Sink,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
     *,
     sigma: float | np.ndarray | None = None,
     progress: bool = True,
-    **settings: object,
 ) -> int:
     """Restores every frame of `source` into `sink`; returns how many there were.
 
@@ -43,7 +47,8 @@ def restore(
     Values are clipped to [0, 1], scaled to the integer range and rounded half to even.
 
     Args:
-        model: a network of `ascendvsr.models`.
+        network: a Keras model of `ascendvsr.models`, or a runner (`ascendvsr.restoration.runner`), which keeps
+            what is compiled from video to video.
         source: a folder of frames, an image, a video file, an array [T, H, W, C], or one of the sources of
             `ascendcv.dataloader.frame_source`.
         sink: a folder, a video file, or one of the sinks of `ascendcv.dataloader.frame_sink`.
@@ -58,7 +63,7 @@ def restore(
         source = open_source(source)
     if isinstance(sink, str | os.PathLike):
         sink = open_sink(sink, fps=getattr(source, "fps", None) or 24)
-    originals, count = deque(), 0
+    runner, originals, count = as_runner(network), deque(), 0
 
     def inputs() -> Iterator[np.ndarray]:
         for name, pixels in frames:
@@ -66,36 +71,14 @@ def restore(
             yield to_unit_rgb(pixels)
 
     with sink as write, contextlib.closing(prefetch(source)) as frames:
-        restored = restored_frames(model, inputs(), sigma=sigma, **settings)
+        restored = restored_frames(runner, inputs(), settings, sigma=sigma)
         if progress:
             restored = report_progress(restored, operator.length_hint(source), getattr(source, "name", "frames"))
         for frame in restored:
             count += 1
             name, original = originals.popleft()
-            write(name, to_pixels(frame, original, model.scale))
+            write(name, to_pixels(frame, original, runner.scale))
     return count
-
-
-def to_unit_rgb(pixels: np.ndarray) -> np.ndarray:
-    """[H, W, 1 to 4] uint8 or uint16 -> [H, W, 3] float32 in [0, 1], without alpha."""
-    return to_rgb(pixels).astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-
-
-def to_pixels(frame: np.ndarray, original: np.ndarray, scale: int) -> np.ndarray:
-    """A restored frame [H', W', 3] float32 with the dtype and kind of channels of its original [H, W, C]."""
-    channels = original.shape[-1]
-    if channels <= 2:
-        frame = frame @ np.array([[0.299], [0.587], [0.114]], np.float32)  # luma of BT.601
-    pixels = quantize(frame, original.dtype)
-    if channels in (1, 3):
-        return pixels
-    alpha = imresize(original[..., -1:], scale)[: pixels.shape[0], : pixels.shape[1]]
-    return np.concatenate([pixels, alpha], axis=-1)
-
-
-def quantize(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Float32 in [0, 1] -> uint8 or uint16: clipped, scaled, rounded half to even."""
-    return np.rint(np.clip(frame, 0, 1) * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
 
 def report_progress(items: Iterable, total: int, name: str) -> Iterator:
@@ -112,19 +95,19 @@ def report_progress(items: Iterable, total: int, name: str) -> Iterator:
                 print(f"{name}: {count} of {total or '?'} frames, {rate:.2f} frames/s, {left} left", flush=True)
 
 
-def inference(cfg: CfgNode, network: Callable[[], object]) -> None:
+def inference(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> None:
     """The command: restores `inference.input` into `inference.output`, or else data_dir's evaluation set.
 
     The input is a folder of frames, a folder of such folders, an image or a video. The evaluation set goes to
     NAME/FOLDER/FRAME.png below output_dir/inference_result_dir, as the TensorFlow release put it. All inputs
-    are checked before `network()` is called, which gives the model with its weights.
+    are checked before `network()` is called, which gives the runner.
     Raises what `restore` raises.
     """
     jobs = _jobs(cfg)
     for source, _ in jobs:
         for note in source.notes:
             print(note)
-    settings, sigma = restore_settings(cfg), read_noise_level(cfg)
+    settings, sigma = read_settings(cfg, card), read_noise_level(cfg, card)
     names = [Path(source.name).name if cfg.inference.input else source.name for source, _ in jobs]
     levels = [sigma_of(sigma, name) for name in names]
     sinks = [
@@ -136,68 +119,12 @@ def inference(cfg: CfgNode, network: Callable[[], object]) -> None:
         )
         for source, target in jobs
     ]
-    model = network()
+    runner = network()
     for (source, target), sink, level in zip(jobs, sinks, levels, strict=True):
         start = time.perf_counter()
-        count = restore(model, source, sink, sigma=level, **settings)
+        count = restore(runner, source, sink, settings, sigma=level)
         seconds = time.perf_counter() - start
-        print(f"{target}: {count} frames, {1000 * seconds / count:.0f} ms a frame", flush=True)
-
-
-def restore_settings(cfg: CfgNode) -> dict[str, object]:
-    """The settings (`ascendvsr.loops.Settings`) that the configuration gives.
-
-    Raises `InputError` for tiles and chunks that make no sense.
-    """
-    data, options = cfg.data, cfg.eval
-    tile = tuple(data.eval_in_size) if data.eval_in_patch else None
-    if tile is not None and not (len(tile) == 2 and min(tile) > data.eval_pad_size >= 0):
-        raise InputError(
-            f"data.eval_in_patch needs tiles (data.eval_in_size {list(tile)}) that are larger than their "
-            f"overlap (data.eval_pad_size {data.eval_pad_size})"
-        )
-    minimum = _MIN_TILES.get((cfg.model.name, cfg.model.scale), 1)
-    if tile is not None and min(tile) < minimum:
-        raise InputError(
-            f"data.eval_in_size {list(tile)}: this network needs tiles of at least {minimum}x{minimum} pixels"
-        )
-    if tile is not None and options.blending == "official" and any(side % 8 for side in tile):
-        raise InputError(f"data.eval_in_size {list(tile)}: with eval.blending official, sides are multiples of 8")
-    if options.tile_frames < 0 or options.tile_frames % 2:
-        raise InputError(f"eval.tile_frames is {options.tile_frames}; it should be even, or 0 for the whole video")
-    if options.tile_frames and not 0 <= options.tile_frames_overlap < options.tile_frames:
-        raise InputError(
-            f"eval.tile_frames_overlap ({options.tile_frames_overlap}) should be 0 or more, and less than "
-            f"eval.tile_frames ({options.tile_frames})"
-        )
-    return {
-        "window_ends": options.window_ends,
-        "tile": tile,
-        "tile_overlap": data.eval_pad_size,
-        "tile_frames": options.tile_frames,
-        "tile_frames_overlap": options.tile_frames_overlap,
-        "blending": options.blending,
-        "batch_size": max(data.eval_batch_size, 1),
-    }
-
-
-# Smallest tile by network and scale: RVRT's SpyNet needs more than 32 pixels where it computes flow, which is at a
-# quarter of the size without upscaling. Smaller frames are padded, but tiles of padding are not worth their time.
-_MIN_TILES = {("RVRT", 4): 33, ("RVRT", 1): 132}
-
-
-def read_noise_level(cfg: CfgNode) -> Sigma:
-    """What `inference.sigma` says. Raises `InputError` where it is missing, or the network has no use for it."""
-    sigma = read_sigma(cfg.inference.sigma)
-    check_sigma(4 if cfg.model.name == "RVRT" and cfg.rvrt.nonblind_denoising else 3, sigma)
-    return sigma
-
-
-def validation_noise_level(cfg: CfgNode) -> Sigma:
-    """What `inference.sigma` says; where it says nothing, the middle of what training draws from (`data.sigma`)."""
-    if cfg.inference.sigma or not cfg.data.sigma:
-        return read_noise_level(cfg)
-    return sum(cfg.data.sigma) / 2
+        print(f"{target}: {count} frames, {1000 * seconds / count:.0f} ms per frame", flush=True)
 
 
 def _jobs(cfg: CfgNode) -> list[tuple[ImageSource | VideoSource, Path]]:

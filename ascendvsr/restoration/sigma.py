@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from yacs.config import CfgNode
 
 from ascendcv.dataloader.image import IMAGE_SUFFIXES, read_image
 from ascendcv.utils.errors import InputError
+from ascendvsr.models.card import Card
 
 # In 8-bit levels (0 to 255): one for all, a map [H, W], or one for each clip by its name. None: not told.
 Sigma = float | np.ndarray | dict[str, float] | None
@@ -48,6 +50,20 @@ def read_sigma(text: str) -> Sigma:
         if level is None or not name:
             raise InputError(f"{path} line {number} should be NAME SIGMA, not {line!r}")
     return levels
+
+
+def read_noise_level(cfg: CfgNode, card: Card) -> Sigma:
+    """What `inference.sigma` says. Raises `InputError` where it is missing, or the network has no use for it."""
+    sigma = read_sigma(cfg.inference.sigma)
+    check_sigma(card.channels(cfg), sigma)
+    return sigma
+
+
+def validation_noise_level(cfg: CfgNode, card: Card) -> Sigma:
+    """What `inference.sigma` says; where it says nothing, the middle of what training draws from (`data.sigma`)."""
+    if cfg.inference.sigma or not cfg.data.sigma:
+        return read_noise_level(cfg, card)
+    return sum(cfg.data.sigma) / 2
 
 
 def sigma_of(sigma: Sigma, clip: str) -> float | np.ndarray | None:

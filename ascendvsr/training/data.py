@@ -1,39 +1,28 @@
-"""From a configuration to the batches that a network trains on."""
-
-from collections.abc import Sequence
+"""From the plan of a run to the batches that its network trains on."""
 
 import tensorflow as tf
-from yacs.config import CfgNode
 
-from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.train import training_dataset
-from ascendvsr.datasets import steps_per_epoch as steps_per_epoch  # beside the batches that it counts
 from ascendvsr.datasets import window_settings
+from ascendvsr.training.plan import Plan
 
-# `data.augment.*` that are changes of colour, by the names that they have there and in `photometric`.
+# `data.augment.*` that are changes of color, by the names that they have there and in `photometric`.
 _COLORS = ("multiplicative_color", "brightness", "contrast", "saturation", "hue", "channel_permutation", "noise")
 
 
-def training_batches(
-    cfg: CfgNode,
-    clips: Sequence[Clip],
-    shard: tuple[int, int],
-    batch_size: int,
-    first: int,
-    target: str = "centre",
-) -> tf.data.Dataset:
+def training_batches(plan: Plan, shard: tuple[int, int], first: int, target: str = "center") -> tf.data.Dataset:
     """The batches of worker `shard` (index, count), from the global batch number `first` on.
 
-    `target` says whose ground truth there is: of the 'centre' frame, [B,H,W,3], or of 'all', [B,T,H,W,3].
+    `target` says whose ground truth there is: of the 'center' frame, [B,H,W,3], or of 'all', [B,T,H,W,3].
     """
-    data = cfg.data
+    cfg, data = plan.cfg, plan.cfg.data
     return training_dataset(
-        clips,
+        plan.clips,
         **window_settings(cfg),
-        center_frame_idx=cfg.edvr.center_frame_idx if cfg.model.name == "EDVR" else None,
+        center_frame_idx=plan.card.restored_frame(cfg),
         target=target,
         scale=cfg.model.scale,
-        batch_size=batch_size,
+        batch_size=plan.batch_size,
         shard=shard,
         seed=cfg.random_seed,
         start_step=first,

@@ -129,30 +129,30 @@ class CDVDTSP(keras.Model):
         Args:
             compiled: wraps a function of tensors, for example in `tf.function`.
 
-        Returns `restore_next(indices, window)`, which gives what `call(window)` does, for a window [1, n_sequence,
-        H, W, 3] whose frames have these numbers in the video. A number that comes again, in the same window at an
-        end of the video or in the next one, is the same frame.
+        Returns `restore_next(numbers, window, kept)`, which gives what `call(window)` does, for a window [1,
+        n_sequence, H, W, 3] whose frames have these numbers in the video. A number that comes again, in the same
+        window at an end of the video or in the next one, is the same frame. `kept` is empty for the first window of
+        a video and holds what is known from window to window.
         """
         see = compiled(lambda frame: self._seen(to_multiple(frame[:, None], self.size_multiple, self.size)[:, 0]))
         restore = compiled(self._restored)
-        known: dict[tuple[int, ...], Frames] = {}
 
-        def restore_next(indices: Sequence[int], window):
+        def restore_next(numbers: Sequence[int], window, kept: dict[tuple[int, ...], Frames]):
             # What stage s makes of the frame at position p follows from the frames p - s, ..., p + s.
             keys = [
-                [tuple(indices[begin : begin + length]) for begin in range(len(indices) - length + 1)]
-                for length in range(1, len(indices), 2)
+                [tuple(numbers[begin : begin + length]) for begin in range(len(numbers) - length + 1)]
+                for length in range(1, len(numbers), 2)
             ]
-            for key in known.keys() - {key for stage in keys for key in stage}:
-                del known[key]
+            for key in kept.keys() - {key for stage in keys for key in stage}:
+                del kept[key]
             for position, key in enumerate(keys[0]):
-                if key not in known:
-                    known[key] = see(window[:, position])
+                if key not in kept:
+                    kept[key] = see(window[:, position])
             for stage in keys[1:]:
                 for key in stage:
-                    if key not in known:
-                        known[key] = see(restore(*_triple(known, key)))
-            restored = restore(*_triple(known, tuple(indices)))
+                    if key not in kept:
+                        kept[key] = see(restore(*_triple(kept, key)))
+            restored = restore(*_triple(kept, tuple(numbers)))
             _, _, height, width, _ = window.shape
             return restored[:, :height, :width]
 

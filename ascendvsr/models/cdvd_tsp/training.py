@@ -1,26 +1,22 @@
-"""How CDVD-TSP is trained: one update a batch, on what all stages restore or on the last frame alone."""
+"""How CDVD-TSP is trained: one update per batch, on what all stages restore or on the last frame alone."""
 
 from collections.abc import Callable, Mapping
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
-from yacs.config import CfgNode
 
 from ascendcv.losses.hem import hem, random_pixels
 from ascendcv.losses.l1 import l1
-from ascendcv.losses.ms_ssim import MINIMUM_SIDE, ms_ssim
-from ascendcv.utils.errors import InputError
-from ascendvsr.models.edvr import training as edvr
-from ascendvsr.weights.mapping import load_weights
-from ascendvsr.weights.reader import load_checkpoint
-
-TARGET = "all"
+from ascendcv.losses.ms_ssim import ms_ssim
+from ascendcv.runner.updates import Batch, Updates
+from ascendvsr.models.cdvd_tsp.inputs import loss_weights
+from ascendvsr.models.training import Training, psnr
+from ascendvsr.weights.mapping import load_state_dict
 
 
-class CDVDTSPUpdates:
-    """One update on a batch {'lq': [B,T,h,w,3], 'gt': [B,T,h,w,3]}; see `ascendcv.runner.trainer.Updates`.
+class CDVDTSPUpdates(Updates):
+    """The update on a batch {'lq': [B,T,h,w,3], 'gt': [B,T,h,w,3]}; see `ascendcv.runner.updates`.
 
     The loss is a weighted sum of terms, each the mean over the frames that it looks at. Reported are each term as
     'loss/l1', 'loss/hem', 'loss/ms_ssim', its part of every stage as 'loss/l1_stage1', ..., and 'psnr' (dB) of the
@@ -32,9 +28,6 @@ class CDVDTSPUpdates:
         chosen: ground truth [B,T,h,w,3] -> [B,h,w,1], the pixels that HEM counts besides the hardest.
     """
 
-    count = 1
-    reduction = "mean"
-
     def __init__(
         self,
         weights: Mapping[str, float],
@@ -45,18 +38,15 @@ class CDVDTSPUpdates:
         self.final_only = final_only
         self.chosen = chosen or pixels_by_content
 
-    def start(self, model: keras.Model, batch: dict[str, tf.Tensor]) -> tuple[()]:
-        return ()
-
     def loss(
-        self, model: keras.Model, batch: dict[str, tf.Tensor], index: tf.Tensor, state: tuple[()]
+        self, model: keras.Model, batch: Batch, index: tf.Tensor, state: tuple[()]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tuple[()]]:
         truth = ops.unstack(batch["gt"], batch["gt"].shape[1], axis=1)
         stages = model.stages(batch["lq"])
         # A stage restores what it was given, but for the first frame and the last.
         pairs = [(stage, truth[count:-count]) for count, stage in enumerate(stages, start=1)]
         (restored,), (middle,) = pairs[-1]
-        report = {"psnr": ops.mean(edvr.psnr(restored, middle))}
+        report = {"psnr": ops.mean(psnr(restored, middle))}
         if self.final_only:
             pairs = pairs[-1:]
 
@@ -102,42 +92,15 @@ def pixels_by_content(truth: tf.Tensor) -> tf.Tensor:
     return random_pixels(tf.random.stateless_uniform((batch or tf.shape(truth)[0], height, width, 1), seed))
 
 
-def make_updates(cfg: CfgNode) -> CDVDTSPUpdates:
-    """The updates of a configuration's `cdvd_tsp.loss_*`."""
-    return CDVDTSPUpdates(_weights(cfg), cfg.cdvd_tsp.loss_on == "final")
+class CDVDTSPTraining(Training):
+    """One update per batch, by the configuration's `cdvd_tsp.loss_*`."""
 
+    target = "all"
 
-def picture(model: keras.Model, batch: dict[str, tf.Tensor]) -> np.ndarray:
-    """[H,3*W,3] uint8: the first sample's middle frame, as restored, and its ground truth."""
-    return edvr.picture(model, {"lq": batch["lq"], "gt": batch["gt"][:, model.center_frame_idx]})
+    def updates(self) -> CDVDTSPUpdates:
+        return CDVDTSPUpdates(loss_weights(self.cfg), self.cfg.cdvd_tsp.loss_on == "final")
 
-
-def check(cfg: CfgNode) -> None:
-    """Raises `InputError` for crops that the loss or the network cannot take, and for no loss at all."""
-    weights, side = _weights(cfg), min(cfg.data.train_in_size)
-    for term, weight in weights.items():
-        if weight < 0:
-            raise InputError(f"cdvd_tsp.loss_{term} is a weight and should not be negative, as {weight} is")
-    if not any(weights.values()):
-        raise InputError("all of cdvd_tsp.loss_l1, loss_hem and loss_ms_ssim are 0: nothing is left to learn from")
-    if weights["ms_ssim"] and side < MINIMUM_SIDE:
-        raise InputError(
-            f"cdvd_tsp.loss_ms_ssim needs crops of at least {MINIMUM_SIDE} pixels a side, and "
-            f"data.train_in_size is {list(cfg.data.train_in_size)}"
-        )
-    if cfg.model.size == "crop" and any(length % 4 for length in cfg.data.train_in_size):
-        raise InputError(
-            f"with model.size crop, data.train_in_size should be multiples of 4, not {list(cfg.data.train_in_size)}"
-        )
-    if cfg.cdvd_tsp.flow_checkpoint:
-        load_checkpoint(cfg.cdvd_tsp.flow_checkpoint)
-
-
-def initialise(cfg: CfgNode, model: keras.Model) -> None:
-    """Loads the flow network's own weights from `cdvd_tsp.flow_checkpoint`; `InputError` where they do not fit."""
-    if cfg.cdvd_tsp.flow_checkpoint:
-        load_weights(model.flow_net, cfg.cdvd_tsp.flow_checkpoint)
-
-
-def _weights(cfg: CfgNode) -> dict[str, float]:
-    return {term: cfg.cdvd_tsp[f"loss_{term}"] for term in ("l1", "hem", "ms_ssim")}
+    def initialize(self, model: keras.Model) -> None:
+        """Loads the flow network's own weights from `cdvd_tsp.flow_checkpoint`; `InputError` where they do not fit."""
+        if self.inputs is not None:
+            load_state_dict(model.flow_net, self.inputs, source=self.cfg.cdvd_tsp.flow_checkpoint)

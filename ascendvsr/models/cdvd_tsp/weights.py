@@ -1,9 +1,9 @@
-"""Checkpoints of CDVD-TSP."""
+"""How checkpoints of CDVD-TSP are recognized."""
 
-from ascendvsr.weights.architecture import Architecture, Shapes
+from ascendvsr.models.card import Architecture, Shapes
 
 
-def cdvd_tsp(shapes: Shapes) -> list[Architecture]:
+def detect(shapes: Shapes) -> list[Architecture]:
     """CDVD-TSP. All stages take three frames with the same weights, which do not tell how many stages there are."""
     if not any(name.startswith("recons_net.") for name in shapes):
         return []

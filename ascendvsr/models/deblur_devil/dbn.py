@@ -93,9 +93,7 @@ class DBN(keras.Model):
 def middle_of(num_frame: int) -> int:
     """The index of the frame that is restored. Raises `InputError` for one frame or an even number of them."""
     if num_frame < 3 or num_frame % 2 == 0:
-        raise InputError(
-            f"model.num_frames is {num_frame}: DBN and FlowDBN restore the middle one of 3, 5, 7, ... frames"
-        )
+        raise InputError(f"num_frame is {num_frame}: DBN and FlowDBN restore the middle one of 3, 5, 7, ... frames")
     return num_frame // 2
 
 

@@ -132,19 +132,19 @@ class FlowDBN(keras.Model):
         Args:
             compiled: wraps the functions of tensors that do the work, such as `tf.function`.
 
-        Returns `restore_next(indices, window)`: the frame numbers in a window [1, T, H, W, 3] and the window itself
-        -> the restored middle frame [1, H, W, 3], as `call` gives it. Equal numbers are equal frames.
+        Returns `restore_next(numbers, window, kept)`: the frame numbers in a window [1, T, H, W, 3] and the window
+        itself -> the restored middle frame [1, H, W, 3], as `call` gives it. Equal numbers are equal frames. `kept`
+        is empty for the first window of a video and holds what is known from window to window.
         """
         features, restore = compiled(self.features), compiled(self.restore)
-        known: dict[int, list] = {}
 
-        def restore_next(indices: Sequence[int], window):
-            for old in set(known).difference(indices):
-                del known[old]
-            for position, index in enumerate(indices):
-                if index not in known:
-                    known[index] = features(window[:, position])
-            restored = restore([known[index] for index in indices])
+        def restore_next(numbers: Sequence[int], window, kept: dict[int, list]):
+            for old in set(kept).difference(numbers):
+                del kept[old]
+            for position, number in enumerate(numbers):
+                if number not in kept:
+                    kept[number] = features(window[:, position])
+            restored = restore([kept[number] for number in numbers])
             return restored[:, : window.shape[2], : window.shape[3]]
 
         return restore_next

@@ -1,14 +1,23 @@
-"""Checkpoints of DBN and FlowDBN."""
+"""How checkpoints of DBN and FlowDBN are recognized."""
 
-from ascendvsr.weights.architecture import Architecture, Shapes
+from ascendvsr.models.card import Architecture, Shapes
 
-# What the names of a flow network begin with.
+FLOW_PREFIX = "flowdbn.warping_network.network."  # of the flow network's names in FlowDBN
+# What its names begin with after that.
 _FLOW_NETWORKS = {"pwcnet": "pwcnet_impl.", "flownet1s": "flownets."}
 
 
-def deblur_devil(shapes: Shapes) -> list[Architecture]:
-    """DBN and FlowDBN. The first convolution has three channels for each of T frames, or of 2 T - 1 in FlowDBN."""
-    prefix = "flowdbn." if any(name.startswith("flowdbn.") for name in shapes) else ""
+def detect_dbn(shapes: Shapes) -> list[Architecture]:
+    """DBN. The first convolution has three channels for each of T frames."""
+    return _detect(shapes, "")
+
+
+def detect_flowdbn(shapes: Shapes) -> list[Architecture]:
+    """FlowDBN. The first convolution has three channels for each of 2 T - 1 frames."""
+    return _detect(shapes, "flowdbn.")
+
+
+def _detect(shapes: Shapes, prefix: str) -> list[Architecture]:
     if not any(name.startswith(f"{prefix}dbn_net.") for name in shapes):
         return []
     num_feat, in_channels = shapes[f"{prefix}dbn_net.f0.0.weight"][:2]
@@ -23,10 +32,10 @@ def deblur_devil(shapes: Shapes) -> list[Architecture]:
     }
     words = [f"{num_frames} frames", f"{num_feat} channels"]
     if prefix:
-        warping = "flowdbn.warping_network.network."
-        found = [key for key, start in _FLOW_NETWORKS.items() if any(n.startswith(warping + start) for n in shapes)]
+        starts = {key: FLOW_PREFIX + start for key, start in _FLOW_NETWORKS.items()}
+        found = [key for key, start in starts.items() if any(name.startswith(start) for name in shapes)]
         if not found:
-            raise KeyError(f"{warping}*, the flow network")
+            raise KeyError(f"{FLOW_PREFIX}*, the flow network")
         settings["deblur_devil.prewarping"] = found[0]
         words.append(f"prewarping by {found[0]}")
     return [Architecture(settings["model.name"], settings, ", ".join(words))]

@@ -11,52 +11,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from yacs.config import CfgNode
 
 from ascendcv.ops.warp import warp
-from ascendcv.utils.errors import InputError
+from ascendcv.runner.updates import Batch, Updates
 from ascendvsr.models.flow.liteflownet import MIN_SIZE, SIZE_MULTIPLE
+from ascendvsr.models.training import Training, strip
 
-TARGET = "all"
 COMBINATIONS = ("bb", "bs", "sb", "ss")  # blurred or sharp: the previous frame, the current one
 
 
-class BIMNetUpdates:
-    """One update on a batch {'lq': [B,T,H,W,3], 'gt': the same}; see `ascendcv.runner.trainer.Updates`.
+class BIMNetUpdates(Updates):
+    """The update on a batch {'lq': [B,T,H,W,3], 'gt': the same}; see `ascendcv.runner.updates`.
 
     Its loss is over all T - 1 pairs of consecutive frames. It reports the four parts as 'loss/bb', ..., and
     'loss/still', the loss that no motion at all would have.
     """
 
-    count = 1
-    reduction = "mean"
-
-    def start(self, model: keras.Model, batch: dict[str, tf.Tensor]) -> tuple[()]:
-        return ()
-
     def loss(
-        self, model: keras.Model, batch: dict[str, tf.Tensor], index: tf.Tensor, state: tuple[()]
+        self, model: keras.Model, batch: Batch, index: tf.Tensor, state: tuple[()]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tuple[()]]:
         blurred, sharp = pairs(batch["lq"]), pairs(batch["gt"])
         parts = warping_errors(*warped_sharp(model, blurred, sharp), sharp[1])
         still = ops.mean(ops.square(sharp[0] - sharp[1]))
         report = {f"loss/{name}": part for name, part in zip(COMBINATIONS, parts, strict=True)}
         return sum(parts) / len(parts), report | {"loss/still": still}, state
-
-
-def make_updates(cfg: CfgNode) -> BIMNetUpdates:
-    """The updates of BIMNet."""
-    return BIMNetUpdates()
-
-
-def check(cfg: CfgNode) -> None:
-    """Raises `InputError` for clips without a pair of frames."""
-    if (cfg.data.clip_length or cfg.model.num_frames) < 2:
-        raise InputError("BIMNet learns from pairs of frames, and clips have one: say model.num_frames 2")
-    if cfg.solver.validation_interval or cfg.solver.validation_epochs:
-        raise InputError(
-            "BIMNet restores no frames: say solver.validation_interval 0 and solver.validation_epochs 0"
-        )
 
 
 def pairs(clips) -> tuple:
@@ -106,10 +84,16 @@ def warping_errors(warped: list, inside: list, current) -> list:
     ]
 
 
-def picture(model: keras.Model, batch: dict[str, tf.Tensor]) -> np.ndarray:
-    """[H,4*W,3] uint8: the first sample's first two blurred frames, the first one sharp and warped by their motion
-    towards the second, and the second one sharp."""
-    blurred, sharp = batch["lq"][:1], batch["gt"][:1]
-    warped = warp(sharp[:, 0], _flow(model, blurred[:, 1], blurred[:, 0]))
-    strip = ops.concatenate([blurred[0, 0], blurred[0, 1], warped[0], sharp[0, 1]], axis=1)
-    return np.rint(np.clip(ops.convert_to_numpy(strip), 0.0, 1.0) * 255.0).astype(np.uint8)
+class BIMNetTraining(Training):
+    """One update per batch of clips."""
+
+    target = "all"
+
+    def updates(self) -> BIMNetUpdates:
+        return BIMNetUpdates()
+
+    def picture(self, model: keras.Model, batch: Batch) -> np.ndarray:
+        """The first sample's first two blurred frames, the first one sharp and warped to the second, that one sharp."""
+        blurred, sharp = batch["lq"][:1], batch["gt"][:1]
+        warped = warp(sharp[:, 0], model((blurred[:, 1], blurred[:, 0])))
+        return strip(blurred[0, 0], blurred[0, 1], warped[0], sharp[0, 1])

@@ -1,80 +1,36 @@
-"""Checkpoints of flow networks: alone, or as the part of a restoring network."""
+"""How checkpoints of flow networks are recognized: each has a tensor that no other network has."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
-import numpy as np
+from ascendvsr.models.card import Architecture, Shapes
 
-from ascendcv.utils.errors import InputError
-from ascendvsr.weights.architecture import Architecture, Shapes
-
-# network -> a name that each of its checkpoints has, and how large that is
-_MARKS = {
-    "PWCNet": ("moduleExtractor.moduleOne.0.weight", (16, 3, 3, 3)),
-    "PWCNetDevil": ("pwcnet_impl.feature_pyramid_extractor.convs.0.0.0.weight", (16, 3, 3, 3)),
-    "FlowNet1S": ("flownets.conv1.0.weight", (64, 6, 7, 7)),
-    "SpyNet": ("basic_module.0.basic_module.0.weight", (32, 8, 7, 7)),
-    "LiteFlowNet": ("moduleFeatures.moduleOne.0.weight", (32, 3, 7, 7)),
-}
-_DESCRIPTIONS = {
-    "PWCNet": "PWC-Net of CDVD-TSP",
-    "PWCNetDevil": "PWC-Net of deblur-devil",
-    "FlowNet1S": "FlowNetS of deblur-devil",
-    "SpyNet": "SpyNet",
-    "LiteFlowNet": "the LiteFlowNet of PVDNet (BIMNet)",
-}
-
-# What names begin with where a flow network is part of CDVD-TSP, FlowDBN, RVRT or PVDNet, and what the published
-# FlowNet1S and CDVD-TSP's own class of PWC-Net put before them.
-_PREFIXES = (
-    "flow_net.moduleNetwork.",
-    "moduleNetwork.",
-    "flowdbn.warping_network.network.",
-    "spynet.",
-    "BIMNet.",
-)
-_RENAMED = {"_flownets.": "flownets."}
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
-def flow(shapes: Shapes) -> list[Architecture]:
-    """PWC-Net of either kind and FlowNet1S, alone. SpyNet and BIMNet are told with RVRT and PVDNet."""
-    shapes = {_renamed(name): shape for name, shape in shapes.items()}
-    found = _network(shapes)
-    if found not in ("PWCNet", "PWCNetDevil", "FlowNet1S"):
-        return []
-    mark, shape = _MARKS[found]
-    if shapes[mark] != shape:
-        raise ValueError(f"another {found}")
-    return [Architecture(found, {"model.name": found}, _DESCRIPTIONS[found])]
+def by_mark(
+    name: str, mark: tuple[str, tuple[int, ...]], summary: str, renamed: Mapping[str, str] = NO_NAMES
+) -> Callable[[Shapes], list[Architecture]]:
+    """The `detect` of the network `name`: alone in a checkpoint, with the tensor `mark` (name, shape).
 
-
-def flow_weights(state_dict: Mapping[str, np.ndarray], source: str) -> tuple[str, dict[str, np.ndarray]]:
-    """The flow network in a checkpoint: what it is ('PWCNet', ...) and its weights under its own names.
-
-    The checkpoint is of a flow network alone, or of a restoring network that has one. Raises `InputError`, naming
-    `source`, for others.
+    `renamed`: what published names begin with -> what they begin with here.
     """
-    for prefix in ("", *_PREFIXES):
-        inside = {_renamed(name.removeprefix(prefix)): name for name in state_dict if name.startswith(prefix)}
-        found = _network(inside)
-        if found:
-            return found, {new: state_dict[old] for new, old in inside.items()}
-    names = ", ".join(list(state_dict)[:3])
-    raise InputError(
-        f"{source} holds no flow network that is known here: it has {len(state_dict)} tensors ({names}, ...)"
-    )
+    marked, expected = mark
+
+    def detect(shapes: Shapes) -> list[Architecture]:
+        shapes = {with_own_prefix(key, renamed): shape for key, shape in shapes.items()}
+        if marked not in shapes:
+            return []
+        if shapes[marked] != expected:
+            raise ValueError(f"another {name}")
+        return [Architecture(name, {"model.name": name}, summary)]
+
+    return detect
 
 
-def describe_flow(network: str) -> str:
-    """A network's name in a message."""
-    return _DESCRIPTIONS[network]
-
-
-def _network(names: Mapping) -> str | None:
-    return next((network for network, (mark, _) in _MARKS.items() if mark in names), None)
-
-
-def _renamed(name: str) -> str:
-    for published, ours in _RENAMED.items():
+def with_own_prefix(name: str, renamed: Mapping[str, str]) -> str:
+    """A published name as it is here."""
+    for published, own in renamed.items():
         if name.startswith(published):
-            return ours + name.removeprefix(published)
+            return own + name.removeprefix(published)
     return name

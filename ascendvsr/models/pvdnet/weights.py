@@ -1,24 +1,16 @@
-"""Checkpoints of PVDNet, normal and large, and of BIMNet alone."""
+"""How checkpoints of PVDNet, normal and large, are recognized, and the BIMNet inside."""
 
 from collections.abc import Mapping
 
-import numpy as np
+from ascendvsr.models.card import Architecture, Shapes
 
-from ascendcv.utils.errors import InputError
-from ascendvsr.weights.architecture import Architecture, Shapes
-
-_WHOLE = "BIMNet."  # what BIMNet's names begin with inside PVDNet
-_ALONE = ("moduleFeatures.", "moduleMatching.", "moduleSubpixel.", "moduleRegularization.")
+BIMNET = "BIMNet."  # what BIMNet's names begin with inside PVDNet
 
 
-def pvdnet(shapes: Shapes) -> list[Architecture]:
-    """PVDNet with its BIMNet, or BIMNet alone."""
+def detect(shapes: Shapes) -> list[Architecture]:
+    """PVDNet with its BIMNet."""
     if not any(name.startswith("PVDNet.") for name in shapes):
-        if not any(name.startswith(_ALONE) for name in shapes):
-            return []
-        if shapes["moduleFeatures.moduleOne.0.weight"] != (32, 3, 7, 7):
-            raise ValueError("another LiteFlowNet")
-        return [Architecture("BIMNet", {"model.name": "BIMNet"}, "a LiteFlowNet")]
+        return []
     if not holds_bimnet(shapes):
         raise KeyError("BIMNet.*, the flow network")
     channels = shapes["PVDNet.RB_end.0.weight"][0]
@@ -41,19 +33,4 @@ def pvdnet(shapes: Shapes) -> list[Architecture]:
 
 def holds_bimnet(names: Mapping) -> bool:
     """Whether these are names of a PVDNet with its BIMNet."""
-    return any(name.startswith(_WHOLE) for name in names)
-
-
-def bimnet_weights(state_dict: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
-    """BIMNet's weights under its own names, from a file of BIMNet alone or of PVDNet as a whole.
-
-    Raises `InputError`, naming `source`, for the weights of anything else.
-    """
-    inside = {name.removeprefix(_WHOLE): array for name, array in state_dict.items() if name.startswith(_WHOLE)}
-    weights = inside or dict(state_dict)
-    if not weights or not all(name.startswith(_ALONE) for name in weights):
-        raise InputError(
-            f"pvdnet.bimnet_checkpoint {source} holds no BIMNet: it should be the weights of a BIMNet, or of a "
-            "PVDNet with its BIMNet"
-        )
-    return weights
+    return any(name.startswith(BIMNET) for name in names)

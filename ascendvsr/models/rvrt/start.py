@@ -6,11 +6,11 @@ Training first learns to add nothing to the input, and stays there for thousands
 leave behind and a short run does not. Here the last convolution sees the input from the first step on.
 """
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 from keras import ops
+
+from ascendvsr.models.rvrt.inputs import carried_channels, why_no_identity
 
 _SIDES = [(down, right) for down in range(2) for right in range(2)]  # pixels of a square of 2 x 2
 _GRAY = 0.5
@@ -39,7 +39,7 @@ def start_near_identity(model: keras.Model) -> None:
     channel = np.arange(config["embed_dims"][0])
     sign = np.where(channel // 3 % 2, -1.0, 1.0)
     constant = np.where(channel // 12 % 2, -_CONSTANT, _CONSTANT)
-    carried = channel[: _carried(model.scale)]
+    carried = channel[: carried_channels(model.scale)]
 
     extraction = model.feat_extract
     if model.scale == 1:
@@ -64,24 +64,6 @@ def start_near_identity(model: keras.Model) -> None:
         _pass_on(conv, [(1, 1, p * next_square + k, 4 * k + p, 1.0) for p in range(4) for k in range(channels)])
     _see_differences(model.upsampler["10"])
     _clear(model.conv_last)
-
-
-def why_no_identity(upscale: int, embed_dims: Sequence[int], inputconv_groups: Sequence[int]) -> str:
-    """What keeps an RVRT of these arguments from starting near the identity, '' if nothing does."""
-    dims = set(embed_dims)
-    if len(dims) > 1 or min(dims) % 24 or min(dims) < _carried(upscale):
-        return (
-            f"a start near the identity needs embed_dims that are equal, multiples of 24 and at least "
-            f"{_carried(upscale)}, not {list(embed_dims)}"
-        )
-    if inputconv_groups[0] != 1 or inputconv_groups[5] != 1:
-        return f"a start near the identity needs a first and a last group of 1, not {list(inputconv_groups)}"
-    return ""
-
-
-def _carried(upscale: int) -> int:
-    """How many channels carry pixels: those of one, or of the 4 x 4 that share a token."""
-    return 3 if upscale == 4 else 48
 
 
 def _residual_blocks(model: keras.Model) -> list[keras.layers.Layer]:

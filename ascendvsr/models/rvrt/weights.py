@@ -1,20 +1,20 @@
-"""Checkpoints of RVRT, and of SpyNet alone."""
+"""How checkpoints of RVRT are recognized."""
 
 from math import isqrt
 
-from ascendvsr.weights.architecture import Architecture, Shapes
+from ascendvsr.models.card import Architecture, Shapes
 
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 _TAPS = 9  # of the deformable attention: 3 x 3
 
 
-def rvrt(shapes: Shapes) -> list[Architecture]:
-    """RVRT of any width and task, or SpyNet.
+def detect(shapes: Shapes) -> list[Architecture]:
+    """RVRT of any width and task.
 
     The heads of the deformable attention and the largest residue of its offsets leave no trace in the weights.
     """
     if not any(name.startswith("deform_align.") for name in shapes):
-        return _spynet(shapes)
+        return []
     upscale = 4 if "feat_extract.main.1.weight" in shapes else 1
     extraction = "feat_extract" if upscale == 4 else "feat_extract.6"
     nonblind = upscale == 1 and shapes["feat_extract.1.weight"][1] == 4
@@ -44,14 +44,6 @@ def rvrt(shapes: Shapes) -> list[Architecture]:
     }
     task = "x4" if upscale == 4 else "denoising at input resolution" if nonblind else "at input resolution"
     return [Architecture("RVRT", settings, f"{dims[1]} channels, groups {groups}, {task}")]
-
-
-def _spynet(shapes: Shapes) -> list[Architecture]:
-    if "basic_module.0.basic_module.0.weight" not in shapes:
-        return []
-    if shapes["basic_module.5.basic_module.8.weight"] != (2, 16, 7, 7):
-        raise ValueError("another SpyNet")
-    return [Architecture("SpyNet", {"model.name": "SpyNet"}, "six levels")]
 
 
 def _count(shapes: Shapes, prefix: str) -> int:
