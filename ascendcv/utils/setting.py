@@ -90,10 +90,10 @@ class Setting:
         raise self.wrong_type(shown(value))
 
     def read_text(self, text: str, quoted: bool = False) -> Any:
-        """What `text` says, by the rules of YAML 1.2: `010` is ten, `1e4` is a number, and a text is what stands there.
+        """What `text` says, by the rules of YAML 1.2: `010` is ten, `1e4` a number, and a text what stands there.
 
-        A path may be none, written as one of `NONE`; `quoted` says that the word itself is meant. Lists and mappings
-        are no text. Raises ValueError as `read` does.
+        A path may be none, written as one of `NONE`; `quoted` says that the word itself is meant. Lists and
+        mappings are no text. Raises ValueError as `read` does.
         """
         if self.kind is str:
             none = not quoted and text in NONE and (self.is_path or "" in self.choices)
@@ -138,12 +138,12 @@ class Setting:
 
     def description(self) -> str:
         """What would be right, such as 'a whole number from 1 to 16'."""
-        if self.choices:
-            return self._choices()
         bounds = self._bounds()
         return self._noun() + (f" {bounds}" if bounds else "") + (" or None" if self.optional else "")
 
     def _noun(self) -> str:
+        if self.choices:
+            return self._choices()
         if self.kind is list:
             length = " or ".join(map(str, self.lengths))
             return f"a list{f' of {length}' if length else ''}, each item {self.item.description()}"
@@ -203,7 +203,7 @@ class Setting:
         length = len(value.encode(errors="surrogatepass")) if is_name else len(value)
         if length > _LONGEST_TEXT:
             raise ValueError(f"is {shown(value)}; it should have at most {_LONGEST_TEXT} characters, not {length}")
-        if any(ord(letter) < 32 and (is_name or letter not in "\t\n") or ord(letter) == 127 for letter in value):
+        if re.search(r"[\x00-\x1f\x7f]" if is_name else r"[\x00-\x08\x0b-\x1f\x7f]", value):
             raise ValueError(f"is {shown(value)}; it should have no control characters")
         try:
             # Names that are not UTF-8 come with surrogates for their bytes, and so they go back.
@@ -226,7 +226,7 @@ def shown(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:  # a whole number in it has thousands of digits
-        return f"a {type(value).__name__} of too many digits"
+        return "a number of too many digits"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
@@ -252,6 +252,8 @@ def _expanded(path: str) -> str:
 
 
 def _digits(value: float) -> str:
+    if value == math.inf:
+        return ".inf"
     return str(value) if isinstance(value, int) else f"{value:.10g}"
 
 

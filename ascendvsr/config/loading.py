@@ -13,12 +13,11 @@ from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
-from ascendcv.utils.setting import NONE, Setting, flattened, literal_path, shown
+from ascendcv.utils.setting import NONE, Setting, literal_path, shown
 from ascendvsr.config import nodes
 from ascendvsr.config.files import find_file, read_file, show
 from ascendvsr.config.nodes import Node, Scalar, read_nodes
 from ascendvsr.config.schema import schema, sections, settings
-from ascendvsr.models import card_named
 
 COMMAND_LINE = "the command line"
 _MOST_BASES = 20
@@ -31,16 +30,16 @@ def load_config(
 ) -> CfgNode:
     """The defaults, changed by a YAML file, by `settings` and then by `overrides`, frozen.
 
-    `path` is that of a file, or the name of one of the project's own, such as edvr/edvr_m_x4_sr_reds. A file may say
-    `base: OTHER.yaml` (relative to itself, or such a name) and only what differs from it. `settings` is
+    `path` is that of a file, or the name of one of the project's own, such as edvr/edvr_m_x4_sr_reds. A file may
+    say `base: OTHER.yaml` (relative to itself, or such a name) and only what differs from it. `settings` is
     {'edvr.mid_channels': 64, ...}; `overrides` is a command line's KEY VALUE KEY VALUE ...
 
-    What a text means, its key says: names stay as they stand (`010`, `yes`, `1.10`), numbers are decimal. In paths `~`
-    and `$VARIABLE` are expanded; `$$` is a dollar sign, and None is no path.
+    The key decides what a text means: names stay as they stand (`010`, `yes`, `1.10`), numbers are decimal. In
+    paths `~` and `$VARIABLE` are expanded; `$$` is a dollar sign, and None is no path.
 
-    Raises `InputError` for a file that cannot be read, an unknown key (naming the nearest valid one), one that stands
-    twice and a value that the key does not allow: one line with the key, the value, where it stands and what would be
-    right.
+    Raises `InputError` for a file that cannot be read, an unknown key (naming the nearest valid one), one that
+    stands twice and a value that the key does not allow: one line with the key, the value, where it stands and what
+    would be right.
     """
     config = defaults()
     if path is not None:
@@ -52,7 +51,6 @@ def load_config(
         raise InputError(f"overrides come as KEY VALUE pairs; {overrides[-1]!r} has no value")
     for key, text in zip(overrides[::2], overrides[1::2], strict=True):
         _set(config, key, _read(key, text, COMMAND_LINE))
-    config.model.name = card_named(config.model.name).name  # which an alias means
     _check(config)
     config.freeze()
     return config

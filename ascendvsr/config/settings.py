@@ -22,7 +22,7 @@ _MAIN = {
     "inference_result_dir": path("test", "folder below output_dir for restored frames"),
     "checkpoint": path(
         "",
-        "weights to evaluate, restore, freeze: any format, a run's checkpoint; or best, latest, epoch:N of output_dir",
+        "weights to evaluate, restore, freeze: any format, a run's checkpoint; best, latest, epoch:N of output_dir",
     ),
     "init_from": path("", "weights to start training from: loads what fits and reports what did not"),
     "continue_training": flag(False, "go on from the newest checkpoint in output_dir"),
@@ -82,7 +82,7 @@ _DATA = {
     "data_dir": path("data/reds", "the data set"),
     "train_set": name(
         "train.json",
-        "reds: a file in data_dir/sets; dvd, gopro, vimeo: train | test (| full); others: a folder in data_dir, or '.'",
+        "reds: a file in data_dir/sets; dvd, gopro, vimeo: train, test (full); else a folder in data_dir, or '.'",
     ),
     "eval_set": name("val.json", "the same, of the clips that measure"),
     "lq_folder": name(
@@ -153,7 +153,7 @@ _DATA = {
 _SCHEDULE = {
     "type": word(
         "CosineRestart",
-        "what each is, says ascendcv/runner/schedules.py; those with Restart in the name and CA need restart_weights",
+        "each is explained in ascendcv/runner/schedules.py; CA and those called Restart need restart_weights",
         (
             "CosineRestart",
             "Cosine",
@@ -255,7 +255,7 @@ _EVAL = {
     "save_images": flag(False, "write the restored frames too"),
     "protocol": word(
         "",
-        "a paper's own way to measure; '': by the keys above. Each is explained in ascendvsr/evaluation/protocols.py",
+        "a paper's own way to measure; '': by the keys of eval. Explained in ascendvsr/evaluation/protocols.py",
         ("", "rvrt", "cdvd_tsp", "pvdnet_eval", "pvdnet_paper", "deblur_devil"),
     ),
     "blending": word("seamless", "of tiles and chunks; official: as RVRT's test program", ("seamless", "official")),
