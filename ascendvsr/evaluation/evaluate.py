@@ -68,7 +68,7 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
         "noise": f"added, seed {NOISE_SEED} for each clip" if adds_noise else "",
         "bicubic": "MATLAB's imresize of the stored frames",
     }
-    print(f"protocol {protocol.name}: {protocol.facts}; window ends: {settings['window_ends']}")
+    print(f"protocol {protocol.name}: {protocol.facts}; window ends: {settings.window_ends}")
     result = {"network": card.name, "protocol": facts} | numbers
     folder = Path(cfg.output_dir, "result")
     _write_csv(folder / "metrics.csv", result)
