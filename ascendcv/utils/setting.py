@@ -43,7 +43,7 @@ class Setting:
         fields: the entries that a mapping may have.
         required: those that it must have.
         is_name: the name of a file or a folder, perhaps with the folders above it.
-        is_path: the same, and `~` and `$VARIABLE` in it are expanded.
+        is_path: the same, and `~` and `$VARIABLE` in a text are expanded.
         reason: why the choices are the only ones.
     """
 
@@ -97,7 +97,7 @@ class Setting:
         """
         if self.kind is str:
             none = not quoted and text in NONE and (self.is_path or "" in self.choices)
-            return "" if none else self._text(text)
+            return "" if none else self._text(_expanded(text) if self.is_path else text)
         word = text.strip()
         if self.optional and word in NONE:
             return None
@@ -160,12 +160,12 @@ class Setting:
 
     def _bounds(self) -> str:
         also = "".join(f", or {_digits(value)}" for value in self.also)
-        low = f"above {_digits(self.above)}" if self.above is not None else ""
+        high = "" if self.high is None else _digits(self.high)
+        if self.above is not None:
+            return f"above {_digits(self.above)}" + (f" and up to {high}" if high else "") + also
         if self.low is not None:
-            low = f"from {_digits(self.low)}"
-        if self.high is None:
-            return low + (" on" if self.low is not None else "") + also
-        return f"{low} {'to' if self.low is not None else 'up to'} {_digits(self.high)}{also}".strip()
+            return f"from {_digits(self.low)} " + (f"to {high}" if high else "on") + also
+        return (f"up to {high}" if high else "") + also
 
     def _number(self, value: int | float) -> int | float:
         if self.kind is float and (isinstance(value, float) or abs(value) <= _LARGEST_FLOAT):
@@ -198,8 +198,6 @@ class Setting:
                 raise ValueError(f"is {shown(value)}; it should be {self._choices()}{because}")
             return value
         is_name = self.is_name or self.is_path
-        if self.is_path:
-            value = _expanded(value)
         length = len(value.encode(errors="surrogatepass")) if is_name else len(value)
         if length > _LONGEST_TEXT:
             raise ValueError(f"is {shown(value)}; it should have at most {_LONGEST_TEXT} characters, not {length}")
@@ -231,7 +229,7 @@ def shown(value: object) -> str:
 
 
 def literal_path(path: str | os.PathLike) -> str:
-    """How a setting says this path, so that nothing in it is expanded."""
+    """The text that `Setting.read_text` reads as this path: nothing in it is expanded."""
     text = os.fspath(path).replace("$", "$$")
     return text if os.path.expanduser(text) == text else f"./{text}"
 

@@ -114,23 +114,24 @@ def _read_file(path: Path, above: Sequence[Path] = ()) -> dict[str, Any]:
     if not isinstance(tree, nodes.Mapping):
         found = "a list" if isinstance(tree, nodes.Sequence) else shown(tree.text)
         raise InputError(f"{source} should hold `key: value` lines, not {found}")
-    based_on: dict[str, Any] = {}
-    entries = []
     lines: dict[str, int] = {}
-    for key, line, node in tree.entries:
-        if key != "base":
-            entries.append((key, line, node))
-            continue
+    for key, line, _ in tree.entries:
         _once(lines, key, line, source)
-        if not isinstance(node, Scalar):
-            raise InputError(f"base should be the path of one file, not {_described(node)} ({source}, line {line})")
-        if not _is_none(node):
-            try:
-                base = find_file(node.text, beside=path.parent)
-            except InputError as error:
-                raise InputError(f"{error} (base of {source}, line {line})") from None
-            based_on = _read_file(base, (*above, real))
-    return based_on | _read_section(entries, "", source, lines)
+    based_on: dict[str, Any] = {}
+    for key, line, node in tree.entries:
+        if key == "base" and not _is_none(node):
+            based_on = _read_file(_find_base(node, path, f"{source}, line {line}"), (*above, real))
+    return based_on | _read_section([entry for entry in tree.entries if entry[0] != "base"], "", source, {})
+
+
+def _find_base(node: Node, path: Path, place: str) -> Path:
+    """The file that `base` in the file `path` means."""
+    if not isinstance(node, Scalar):
+        raise InputError(f"base should be the path of one file, not {_described(node)} ({place})")
+    try:
+        return find_file(node.text, beside=path.parent)
+    except InputError as error:
+        raise InputError(f"{error} (base of {place})") from None
 
 
 def _read_section(

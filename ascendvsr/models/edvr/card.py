@@ -64,6 +64,16 @@ def arguments(cfg: CfgNode) -> dict[str, Any]:
             f"edvr.mid_channels ({edvr.mid_channels}) should be a multiple of edvr.num_deform_groups "
             f"({edvr.num_deform_groups})"
         )
+    if edvr.num_in_ch != edvr.num_out_ch:
+        raise InputError(
+            f"edvr.num_in_ch is {edvr.num_in_ch} and edvr.num_out_ch is {edvr.num_out_ch}: the network adds to its "
+            "input, so they should be equal"
+        )
+    if edvr.hr_in and not edvr.with_predeblur:
+        raise InputError(
+            "edvr.hr_in is True, and only the deblurring network takes input at output resolution: say "
+            "edvr.with_predeblur True too"
+        )
     return {
         "num_in_ch": edvr.num_in_ch,
         "num_out_ch": edvr.num_out_ch,
