@@ -166,7 +166,7 @@ def train_step_stage1(case: Case) -> dict:
 
 
 def train_step_stage2(case: Case) -> dict:
-    """One update a frame, by RAdam on gradients that are clipped."""
+    """One update per frame, by RAdam on gradients that are clipped. The optimizer computes in float32 always."""
     import tensorflow as tf
     from keras import ops
 
@@ -179,7 +179,9 @@ def train_step_stage2(case: Case) -> dict:
     model.BIMNet.trainable = False
     beta_1, beta_2 = config["betas"]
     rates = {"learning_rate": config["lr"], "beta_1": beta_1, "beta_2": beta_2, "epsilon": config["eps"]}
-    variables = [tf.Variable(ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+    variables = [
+        tf.Variable(ops.convert_to_numpy(variable), dtype="float32") for variable in model.trainable_variables
+    ]
     optimizer = Optimizer(RADAM, variables, rates | {"weight_decay": config["weight_decay"]})
 
     batch = {name: ops.convert_to_tensor(_cropped(case, source)) for name, source in (("lq", "blur"), ("gt", "gt"))}
@@ -196,7 +198,7 @@ def train_step_stage2(case: Case) -> dict:
         state = {name: ops.stop_gradient(tensor) for name, tensor in state.items()}
         norm = np.linalg.norm([np.linalg.norm(gradient.astype(np.float64)) for gradient in found])
         factor = np.float32(min(1.0, (config["grad_clip_norm"] or np.inf) / (norm + 1e-6)))
-        clipped = {index: tf.constant(gradient * factor) for index, gradient in enumerate(found)}
+        clipped = {index: tf.constant(gradient * factor, "float32") for index, gradient in enumerate(found)}
         if step == 0:
             before = model.get_weights()
             named = {f"{_PREFIX}{name}": array for name, array in named_gradients(model, found).items()}
