@@ -44,14 +44,13 @@ def evaluate_model(
 
     Args:
         network: a Keras model of `ascendvsr.models`, or a runner.
-        protocol: how it is measured; None: clipped, not rounded, all of `ascendvsr.protocols.MEASURES`.
+        protocol: how it is measured; None: clipped, not rounded, all of `ascendvsr.evaluation.protocols.MEASURES`.
         settings: windows, tiles and chunks.
         baseline: whether to measure bicubic upsampling too (the input itself for networks of scale 1).
-        sigma: standard deviation of the noise that the network is told of. Clean clips, whose input is their ground truth,
-            get such noise first, from the seed 0 each.
+        sigma: standard deviation of the noise that the network is told of. Clean clips, whose input is their
+            ground truth, get such noise first, from the seed 0 each.
         sink: gives for a clip where restored frames are written.
         report: called with each clip's numbers as soon as they are there.
-        settings: windows, tiles and chunks, as `ascendvsr.loops.Settings` names them.
     Returns:
         {'total': mean over all frames, 'mean_of_videos': mean of the clips' means, 'videos': [...]}, each with
         the numbers of the protocol's measures, those of the baseline ('psnr_bicubic' or 'psnr_input', ...),

@@ -27,7 +27,7 @@ class KerasRunner:
         self.name = card.name
         self.kind = card.kind
         self.scale = model.scale if card.restores else 1
-        self.window = {"flow": 2, "clip": 0}.get(card.kind) or model.num_frame
+        self.window = _WINDOWS[card.kind] if card.kind in _WINDOWS else model.num_frame
         self.center = model.center_frame_idx if card.kind in ("window", "recurrent") else 0
         self.channels = model.in_channels if card.restores else 3
         self.shares_frames = card.shares_frames
@@ -47,6 +47,9 @@ class KerasRunner:
     def _compiled(self, work: Callable) -> Callable:
         return compiled(self.model, lambda model, *inputs: work(*inputs))
 
+
+# By kind: how many frames a model sees, where it has no `num_frame` that says so.
+_WINDOWS = {"flow": 2, "clip": 0}
 
 # By kind: how a model is called.
 _CALLS: dict[str, Callable] = {

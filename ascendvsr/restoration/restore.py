@@ -52,9 +52,9 @@ def restore(
         source: a folder of frames, an image, a video file, an array [T, H, W, C], or one of the sources of
             `ascendcv.dataloader.frame_source`.
         sink: a folder, a video file, or one of the sinks of `ascendcv.dataloader.frame_sink`.
+        settings: windows, tiles and chunks.
         sigma: deviation of the noise in 8-bit levels, or a map of it [H, W], for networks that must be told.
         progress: whether to say how far it is.
-        settings: windows, tiles and chunks, as `ascendvsr.loops.Settings` names them.
     Raises:
         InputError: a source that cannot be read, a sink that cannot hold the frames; what `restored_frames` raises.
         OSError: the frames cannot be written.

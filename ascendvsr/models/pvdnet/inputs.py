@@ -1,5 +1,7 @@
 """What training PVDNet needs besides clips: a BIMNet that is trained already. Read and checked without Keras."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from yacs.config import CfgNode
 

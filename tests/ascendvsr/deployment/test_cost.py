@@ -16,7 +16,6 @@ from tests.support import TINY_EDVR
 class Plain(keras.Model):
     """Two frames -> one: every rule of the count once."""
 
-    time = "window"
     num_frame = 2
     in_channels = 3
 
@@ -35,7 +34,7 @@ class Plain(keras.Model):
 
 def test_operations_are_counted_by_the_rule():
     network = Plain()
-    macs, further = count_macs(network, 2, 10, 12)
+    macs, further = count_macs(load_config(), network, 10, 12)
     down = 5 * 6 * 8 * (9 * 3 + 1) + 5 * 6 * 8
     assert macs == {"down": down, "up": 10 * 12 * 3 * 16 * 8}
     assert further is None
@@ -44,13 +43,15 @@ def test_operations_are_counted_by_the_rule():
 
 def test_counting_leaves_the_network_as_it_was():
     network = Plain()
-    before = count_macs(network, 2, 8, 8)
+    before = count_macs(load_config(), network, 8, 8)
     assert "call" not in vars(network.up)
-    assert count_macs(network, 2, 8, 8) == before
+    assert count_macs(load_config(), network, 8, 8) == before
 
 
 def test_operations_grow_with_the_number_of_pixels_and_parameters_do_not(tiny_edvr):
-    small, large = (count_macs(tiny_edvr, 5, *size)[0] for size in ((32, 48), (64, 96)))
+    small, large = (
+        count_macs(load_config(settings=TINY_EDVR), tiny_edvr, *size)[0] for size in ((32, 48), (64, 96))
+    )
     assert {part: 4 * count for part, count in small.items()} == large
     learned = sum(variable.numpy().size for variable in tiny_edvr.trainable_variables)
     assert sum(count_parameters(tiny_edvr).values()) == learned

@@ -9,12 +9,13 @@ import textwrap
 import numpy as np
 import pytest
 
+from ascendcv.dataloader.pixels import quantize
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.deployment.export import freeze, load_frozen_graph, load_saved_model
-from ascendvsr.restoration.loops import compiled
-from ascendvsr.restoration.restore import quantize
-from tests.networks import Mixture
+from ascendvsr.models import card_named
+from ascendvsr.models.keras_runner import KerasRunner
+from tests.networks import Mixture, runner
 from tests.support import TINY_EDVR
 
 
@@ -31,6 +32,10 @@ def configured(tmp_path):
     return make
 
 
+def frozen(cfg, network) -> dict:
+    return freeze(cfg, card_named(cfg.model.name), network)
+
+
 def clips(*shape: int) -> np.ndarray:
     return np.random.default_rng(1).random(shape, dtype=np.float32)
 
@@ -39,7 +44,7 @@ def test_edvr_with_free_sizes_gives_the_same_pixels_in_a_process_without_this_pr
     tmp_path, configured, tiny_edvr, capsys
 ):
     cfg = configured(model__input_format_dimension=4, model__convert_output_to_uint8=True)
-    parity = freeze(cfg, lambda: tiny_edvr)
+    parity = frozen(cfg, lambda: tiny_edvr)
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == [
         "EDVR.json",
@@ -71,7 +76,7 @@ def test_edvr_with_free_sizes_gives_the_same_pixels_in_a_process_without_this_pr
     """
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, cwd=tmp_path, env=environment)
-    expected = quantize(compiled(tiny_edvr)(frames), np.uint8).astype(int)
+    expected = quantize(KerasRunner(tiny_edvr)(frames)[0], np.uint8).astype(int)
     restored = np.load(tmp_path / "restored.npz")
     for kind in ("frozen", "saved"):
         assert restored[kind].dtype == np.uint8
@@ -91,7 +96,7 @@ def test_every_format_of_input_and_output(tmp_path, configured, dimension, uint8
         data__eval_in_size=size,
     )
     model = Mixture(proportions=[0.1, 0.2, 0.4, 0.1, 0.2])
-    parity = freeze(cfg, lambda: model)
+    parity = frozen(cfg, lambda: model)
     assert len(parity["cases"]) == (1 if batch == 2 and size == [12, 14] else 2 if size == [12, 14] else 3)
 
     facts = json.loads((tmp_path / "out/EDVR.json").read_text())
@@ -103,21 +108,21 @@ def test_every_format_of_input_and_output(tmp_path, configured, dimension, uint8
     assert facts["output"]["dtype"] == ("uint8" if uint8 else "float32")
 
     frames = clips(2, 5, 12, 14, 3)
-    expected = compiled(model)(frames)
+    expected, _ = runner(model)(frames)
     expected = quantize(expected, np.uint8) if uint8 else expected
     given = frames.reshape(10, 12, 14, 3) if dimension == 4 else frames
-    frozen = load_frozen_graph(tmp_path / "out/EDVR.pb")
+    graph = load_frozen_graph(tmp_path / "out/EDVR.pb")
     saved = load_saved_model(tmp_path / "out/EDVR_savedmodel")["serving_default"]
-    for function in (frozen, saved):
+    for function in (graph, saved):
         restored = function({"frames": given})["restored"]
         assert restored.dtype == expected.dtype
         np.testing.assert_allclose(restored.astype(float), expected.astype(float), atol=1 if uint8 else 1e-5)
 
 
 def test_pictures_of_the_evaluation_set_are_used_where_there_is_one(configured, reds_set):
-    parity = freeze(configured(data__data_dir=str(reds_set)), Mixture)
+    parity = frozen(configured(data__data_dir=str(reds_set)), Mixture)
     assert "clip 000" in parity["content"]
-    assert "noise" in freeze(configured(), Mixture)["content"]
+    assert "noise" in frozen(configured(), Mixture)["content"]
 
 
 @pytest.mark.parametrize("wrong", [0.01, float("nan")])
@@ -128,10 +133,10 @@ def test_a_graph_that_differs_is_an_error_and_replaces_nothing(tmp_path, configu
         def call(self, clip, training=False):
             return super().call(clip) + (wrong if clip.shape[2] is None else 0.0)
 
-    freeze(configured(), Mixture)
+    frozen(configured(), Mixture)
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     with pytest.raises(RuntimeError, match="the frozen_graph differs from the Keras model by"):
-        freeze(configured(), TwoFaced)
+        frozen(configured(), TwoFaced)
     after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert after == before
 
@@ -142,4 +147,4 @@ def test_a_graph_that_differs_is_an_error_and_replaces_nothing(tmp_path, configu
 )
 def test_sizes_that_mean_nothing_are_refused(configured, settings):
     with pytest.raises(InputError, match=r"data\.eval_in_size"):
-        freeze(configured(**settings), lambda: pytest.fail("too early"))
+        frozen(configured(**settings), lambda: pytest.fail("too early"))

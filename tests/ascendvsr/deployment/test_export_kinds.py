@@ -8,9 +8,10 @@ import pytest
 
 from ascendvsr.config import load_config
 from ascendvsr.deployment.export import freeze, load_frozen_graph, load_saved_model
+from ascendvsr.models import card_named
 from ascendvsr.models.builder import build_model
 from ascendvsr.restoration.loops import restored_frames
-from tests.networks import Neighbours, Recurrence
+from tests.networks import Neighbours, Recurrence, runner
 
 
 @pytest.fixture
@@ -26,6 +27,10 @@ def configured(tmp_path):
     return make
 
 
+def frozen(cfg, network) -> dict:
+    return freeze(cfg, card_named(cfg.model.name), network)
+
+
 def clips(*shape: int) -> np.ndarray:
     return np.random.default_rng(1).random(shape, dtype=np.float32)
 
@@ -34,8 +39,8 @@ def clips(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("channels", [3, 4])
 def test_a_clip_gives_all_its_frames(tmp_path, configured, channels, folded):
     model = Neighbours(scale=2, in_channels=channels)
-    cfg = configured("RVRT", model__input_format_dimension=4 if folded else 5)
-    parity = freeze(cfg, lambda: model)
+    formats = {"model__input_format_dimension": 4 if folded else 5, "rvrt__nonblind_denoising": channels == 4}
+    parity = frozen(configured("RVRT", **formats), lambda: model)
     assert parity["frozen_graph"] < 1e-5
     facts = json.loads((tmp_path / "out/RVRT.json").read_text())
     assert facts["kind"] == "clip"
@@ -55,7 +60,7 @@ def test_a_clip_gives_all_its_frames(tmp_path, configured, channels, folded):
 def test_a_recurrent_network_is_a_step_that_hands_its_state_on(tmp_path, configured, form, uint8):
     """A video restored by the exported steps is the one that the network restores."""
     model = Recurrence()
-    freeze(configured("PVDNet", model__convert_output_to_uint8=uint8), lambda: model)
+    frozen(configured("PVDNet", model__convert_output_to_uint8=uint8), lambda: model)
     out, outputs = tmp_path / "out", ["restored", "next_restored"]
     facts = json.loads((out / "PVDNet.json").read_text())
     assert facts["kind"] == "recurrent"
@@ -74,7 +79,7 @@ def test_a_recurrent_network_is_a_step_that_hands_its_state_on(tmp_path, configu
         results = first(given) if state is None else step(given | {"state_restored": state})
         restored.append(results["restored"][0])
         state = results["next_restored"]
-    expected = np.stack(list(restored_frames(model, frames)))
+    expected = np.stack(list(restored_frames(runner(model), frames)))
     if uint8:
         np.testing.assert_allclose(restored, 255 * expected, atol=0.51)
     else:
@@ -86,7 +91,7 @@ def test_a_pair_of_frames_gives_their_flow(tmp_path, configured):
         def call(self, frames):
             return frames[0][..., :2] - frames[1][..., 1:]
 
-    parity = freeze(configured("PWCNet"), Difference)
+    parity = frozen(configured("PWCNet"), Difference)
     assert parity["unit"] == "pixels"
     assert json.loads((tmp_path / "out/PWCNet.json").read_text())["output"]["name"] == "flow:0"
     pair = clips(1, 2, 5, 7, 3)
@@ -102,7 +107,7 @@ def test_a_state_that_differs_is_an_error(configured):
             return restored, {"restored": state["restored"] + wrong}
 
     with pytest.raises(RuntimeError, match="in next_restored for an input of"):
-        freeze(configured("PVDNet"), TwoFaced)
+        frozen(configured("PVDNet"), TwoFaced)
 
 
 NARROW_RVRT = {
@@ -137,6 +142,6 @@ NARROW_RVRT = {
 def test_every_family_with_free_sizes(configured, name, settings):
     keras.utils.set_random_seed(0)
     cfg = configured(name, **settings)
-    parity = freeze(cfg, lambda: build_model(cfg))
+    parity = frozen(cfg, lambda: build_model(cfg))
     assert len({tuple(case["shape"]) for case in parity["cases"]}) == 3
     assert max(parity["frozen_graph"], parity["saved_model"]) < 1e-3

@@ -18,7 +18,9 @@ from ascendvsr.config import load_config
 from ascendvsr.evaluation.evaluate import evaluate
 from ascendvsr.evaluation.protocols import by_keys
 from ascendvsr.evaluation.scoring import evaluate_model
-from tests.networks import Mixture
+from ascendvsr.models import card_named
+from ascendvsr.models.keras_runner import KerasRunner
+from tests.networks import Mixture, runner
 from tests.support import TINY_EDVR
 
 
@@ -36,7 +38,7 @@ def configured(tmp_path, reds_set):
 
 def test_numbers_are_those_of_the_metrics_on_each_frame(reds_set):
     clips = read_set(reds_set, "val.json")
-    numbers = evaluate_model(Mixture(scale=4), clips, by_keys(crop_border=3, rounding=True))
+    numbers = evaluate_model(runner(Mixture(scale=4)), clips, by_keys(crop_border=3, rounding=True))
     assert [video["name"] for video in numbers["videos"]] == ["000", "011"]
     rows = [row for video in numbers["videos"] for row in video["per_frame"]]
     pairs = [pair for clip in clips for pair in zip(clip.lq, clip.gt, strict=True)]
@@ -55,7 +57,7 @@ def test_numbers_are_those_of_the_metrics_on_each_frame(reds_set):
 def test_the_total_is_the_mean_over_frames_and_stands_beside_that_over_clips(reds_set):
     clips = read_set(reds_set, "val.json")
     del clips[1].lq[1:], clips[1].gt[1:]
-    numbers = evaluate_model(Mixture(scale=4), clips, by_keys(names=("psnr",)))
+    numbers = evaluate_model(runner(Mixture(scale=4)), clips, by_keys(names=("psnr",)))
     frames = [row["psnr"] for video in numbers["videos"] for row in video["per_frame"]]
     assert numbers["total"]["frames"] == len(frames) == 4
     assert numbers["total"]["psnr"] == pytest.approx(np.mean(frames))
@@ -72,7 +74,7 @@ def test_rounding_is_to_8_bits_and_before_the_metrics(tmp_path, reds_set, roundi
         def call(self, clip, training=False):
             return super().call(clip) + 0.25 / 255
 
-    numbers = evaluate_model(Off(scale=1), clips, by_keys(rounding=rounding, names=("psnr",)))
+    numbers = evaluate_model(runner(Off(scale=1)), clips, by_keys(rounding=rounding, names=("psnr",)))
     mse = 255**2 / 10 ** (numbers["total"]["psnr"] / 10)
     assert mse == pytest.approx(error**2, abs=0.004)
     assert numbers["total"]["psnr_input"] == np.inf
@@ -83,14 +85,18 @@ def test_a_cropping_network_is_compared_with_the_cropped_truth(reds_set):
         def call(self, clip, training=False):
             return super().call(clip)[:, :-4, :-8]
 
-    numbers = evaluate_model(Cropping(scale=4), read_set(reds_set, "val.json"), by_keys(names=("psnr",)))
-    whole = evaluate_model(Mixture(scale=4), read_set(reds_set, "val.json"), by_keys(names=("psnr",)))
+    numbers = evaluate_model(runner(Cropping(scale=4)), read_set(reds_set, "val.json"), by_keys(names=("psnr",)))
+    whole = evaluate_model(runner(Mixture(scale=4)), read_set(reds_set, "val.json"), by_keys(names=("psnr",)))
     assert numbers["total"]["psnr"] == pytest.approx(whole["total"]["psnr"], abs=1)
+
+
+def command(cfg, network=lambda: runner(Mixture(scale=4))) -> dict:
+    return evaluate(cfg, card_named(cfg.model.name), network)
 
 
 def test_the_command_prints_and_writes_numbers_with_their_protocol(tmp_path, configured, capsys):
     cfg = configured(eval__crop_border=2, eval__rounding=True, eval__window_ends="reflection_circle")
-    result = evaluate(cfg, lambda: Mixture(scale=4))
+    result = command(cfg)
     lines = capsys.readouterr().out.splitlines()
     total = result["total"]
     assert [line.split(":")[0] for line in lines[:3]] == ["000", "011", "total, mean over all frames"]
@@ -115,42 +121,42 @@ def test_the_command_prints_and_writes_numbers_with_their_protocol(tmp_path, con
 
 
 def test_images_are_saved_by_choice_and_are_those_that_were_measured(tmp_path, configured):
-    evaluate(configured(eval__save_images=True), lambda: Mixture(scale=4))
+    command(configured(eval__save_images=True))
     low = read_image(tmp_path / "reds/images/011/blur4/00000001.png")
     saved = read_image(tmp_path / "out/test/011/blur4/00000001.png")
     np.testing.assert_array_equal(saved, low.repeat(4, axis=0).repeat(4, axis=1))
 
 
 def test_tiles_cover_every_pixel(configured):
-    whole = evaluate(configured(), lambda: Mixture(scale=4))
+    whole = command(configured())
     cfg = configured(data__eval_in_patch=True, data__eval_in_size=[7, 9], data__eval_pad_size=3)
-    tiled = evaluate(cfg, lambda: Mixture(scale=4))
+    tiled = command(cfg)
     assert tiled["total"]["psnr"] == pytest.approx(whole["total"]["psnr"], abs=1e-3)
     assert tiled["protocol"]["tile"] == {"size": (7, 9), "overlap": 3}
 
 
 def test_edvr_is_measured(configured, tiny_edvr):
-    result = evaluate(configured(), lambda: tiny_edvr)
+    result = command(configured(), lambda: KerasRunner(tiny_edvr))
     assert np.isfinite(result["total"]["psnr"])
 
 
 def test_a_clip_without_ground_truth_is_named_before_the_network_is_made(tmp_path, configured):
     shutil.rmtree(tmp_path / "reds/images/011/truth")
     with pytest.raises(InputError, match=r"clip 011 has no ground truth"):
-        evaluate(configured(), lambda: pytest.fail("too early"))
+        command(configured(), lambda: pytest.fail("too early"))
     assert not (tmp_path / "out").exists()
 
 
 def test_results_that_were_there_stay_when_a_frame_is_damaged(tmp_path, configured):
     cfg = configured()
-    evaluate(cfg, lambda: Mixture(scale=4))
+    command(cfg)
     before = (tmp_path / "out/result/metrics.json").read_bytes()
     damaged = tmp_path / "reds/images/011/truth/00000001.png"
     data = bytearray(damaged.read_bytes())
     data[100:300] = bytes(200)
     damaged.write_bytes(data)
     with pytest.raises(InputError, match=str(damaged)):
-        evaluate(cfg, lambda: Mixture(scale=4))
+        command(cfg)
     assert (tmp_path / "out/result/metrics.json").read_bytes() == before
     assert len(list((tmp_path / "out/result").iterdir())) == 2
 
@@ -161,7 +167,7 @@ def test_gray_frames_and_16_bit_truth_are_measured_as_rgb_on_0_to_255(tmp_path, 
         gray = read_image(path)[..., 1:2]
         write_image(path, gray.astype(np.uint16) * 257 if path.parent.name == "truth" else gray)
     clips = read_set(tmp_path / "reds", "val.json")[:1]
-    row = evaluate_model(Mixture(scale=4), clips, by_keys(rounding=True))["videos"][0]["per_frame"][0]
+    row = evaluate_model(runner(Mixture(scale=4)), clips, by_keys(rounding=True))["videos"][0]["per_frame"][0]
     low, truth = read_image(clips[0].lq[0]), read_image(clips[0].gt[0])
     expected = psnr(low.repeat(4, axis=0).repeat(4, axis=1), truth / 257)
     assert row["psnr"] == pytest.approx(expected)

@@ -18,8 +18,9 @@ from ascendvsr.config import load_config
 from ascendvsr.evaluation.evaluate import evaluate
 from ascendvsr.evaluation.protocols import PROTOCOLS, protocol_of, rounded, truncated
 from ascendvsr.evaluation.scoring import evaluate_model
+from ascendvsr.models import card_named
 from ascendvsr.restoration.sigma import with_noise
-from tests.networks import Mixture, Neighbours
+from tests.networks import Mixture, Neighbours, runner
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def clips(tmp_path, photograph):
 
 
 def scores(clips: list[Clip], name: str, model=None, **options) -> dict:
-    return evaluate_model(model or Mixture(scale=1), clips, PROTOCOLS[name], **options)
+    return evaluate_model(runner(model or Mixture(scale=1)), clips, PROTOCOLS[name], **options)
 
 
 class Brighter(Mixture):
@@ -107,7 +108,7 @@ def test_pvdnet_paper_aligns_and_skips_the_first_frame(clips):
     assert found["total"]["frames"] == 2
     assert [row["frame"] for row in found["videos"][0]["per_frame"]] == ["001.png", "002.png"]
     assert found["total"]["psnr"] > 35
-    assert evaluate_model(Displaced(scale=1), sharp, PROTOCOLS["cdvd_tsp"])["total"]["psnr"] < 15
+    assert evaluate_model(runner(Displaced(scale=1)), sharp, PROTOCOLS["cdvd_tsp"])["total"]["psnr"] < 15
 
 
 def test_pvdnet_paper_transposes_frames_that_are_not_1280_wide(photograph):
@@ -140,7 +141,7 @@ def test_vimeo_is_the_mean_of_both_middle_frames_of_the_mirrored_clip(clips):
 
     made, model = clips(7), Past()
     protocol = protocol_of(load_config(settings={"eval.protocol": "rvrt", "data.layout": "vimeo"}))
-    found = evaluate_model(model, made, protocol, baseline=False)
+    found = evaluate_model(runner(model), made, protocol, baseline=False)
     assert model.lengths == [14]
     (row,) = found["videos"][0]["per_frame"]
     assert row["frame"] == "003.png"
@@ -173,7 +174,7 @@ def test_each_number_is_printed_and_written_with_the_name_of_its_protocol(tmp_pa
     clips(2, 2)
     settings = {"data.layout": "pairs", "data.data_dir": str(tmp_path), "data.eval_set": "pairs", "model.scale": 1}
     cfg = load_config(settings=settings | {"eval.protocol": name, "output_dir": str(tmp_path / "out")})
-    result = evaluate(cfg, lambda: Mixture(scale=1))
+    result = evaluate(cfg, card_named(cfg.model.name), lambda: runner(Mixture(scale=1)))
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith(f"{name}: ") for line in lines if "PSNR" in line)
     own = result["mean_of_videos" if name == "rvrt" else "total"]
@@ -189,4 +190,4 @@ def test_a_clip_of_which_nothing_counts_is_named_before_the_network_is_made(tmp_
     settings = {"data.layout": "pairs", "data.data_dir": str(tmp_path), "data.eval_set": "pairs", "model.scale": 1}
     cfg = load_config(settings=settings | {"eval.protocol": "pvdnet_paper", "output_dir": str(tmp_path / "out")})
     with pytest.raises(InputError, match="clip second has 1 frame, none of which counts"):
-        evaluate(cfg, lambda: pytest.fail("too early"))
+        evaluate(cfg, card_named(cfg.model.name), lambda: pytest.fail("too early"))

@@ -8,7 +8,7 @@ import pytest
 
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
-from ascendvsr.weights.detect import check_matches, describe, detect
+from ascendvsr.models.detect import check_matches, describe, detect
 from tests.support import PROJECT
 
 CASES = sorted((PROJECT / "tests/golden/vectors/edvr").glob("edvr_[ml]_*.json"))
@@ -40,7 +40,7 @@ def edvr_m() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-def test_every_published_edvr_is_recognised_with_all_its_settings(case):
+def test_every_published_edvr_is_recognized_with_all_its_settings(case):
     config = json.loads(case.read_text())["config"]
     expected = {key: config[name] for name, key in KEYS.items()}
     expected |= {"model.name": "EDVR", "model.scale": 1 if config["hr_in"] else 4}

@@ -1,6 +1,5 @@
 """Networks that restore whole clips: any number of frames, chunks in time, tiles in space, noise levels."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -8,9 +7,13 @@ from ascendcv.dataloader.frame_sink import array_sink
 from ascendcv.dataloader.image import read_image, write_image
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
+from ascendvsr.models import card_named
+from ascendvsr.models.flow.spynet import SpyNet
+from ascendvsr.models.keras_runner import KerasRunner
 from ascendvsr.restoration.loops import restored_frames
-from ascendvsr.restoration.restore import inference, restore, restore_settings
-from tests.networks import Mixture, Neighbours
+from ascendvsr.restoration.restore import inference, restore
+from ascendvsr.restoration.settings import Settings, read_settings
+from tests.networks import Mixture, Neighbours, runner
 
 OFFICIAL = {"eval.blending": "official"}
 
@@ -19,8 +22,8 @@ def frames_of(length: int, height: int = 6, width: int = 7) -> np.ndarray:
     return np.random.default_rng(0).random((length, height, width, 3), dtype=np.float32)
 
 
-def restored(model, frames, **settings) -> np.ndarray:
-    return np.stack(list(restored_frames(model, iter(frames), **settings)))
+def restored(model, frames, sigma=None, **settings) -> np.ndarray:
+    return np.stack(list(restored_frames(runner(model), iter(frames), Settings(**settings), sigma=sigma)))
 
 
 def neighbours_mean(frames: np.ndarray, reach: int = 1) -> np.ndarray:
@@ -64,8 +67,8 @@ def test_official_blending_pads_where_it_does_not_tile(length, tile):
 def test_gray_frames_of_16_bits_keep_their_kind():
     frames = np.random.default_rng(0).integers(0, 65535, (5, 6, 7, 1)).astype(np.uint16)
     result = []
-    settings = {"tile_frames": 4, "tile_frames_overlap": 2}
-    assert restore(Neighbours(reach=0, scale=2), frames, array_sink(result), progress=False, **settings) == 5
+    network, settings = runner(Neighbours(reach=0, scale=2)), Settings(tile_frames=4, tile_frames_overlap=2)
+    assert restore(network, frames, array_sink(result), settings, progress=False) == 5
     np.testing.assert_allclose(np.stack(result), frames.repeat(2, axis=1).repeat(2, axis=2), atol=1)
 
 
@@ -93,19 +96,19 @@ class TestNoiseLevel:
 
     def test_a_network_that_must_be_told_is_not_run_without(self):
         with pytest.raises(InputError, match="--sigma 30"):
-            restored_frames(Neighbours(in_channels=4), frames_of(3))
+            restored_frames(runner(Neighbours(in_channels=4)), frames_of(3))
 
     @pytest.mark.parametrize("model", [Neighbours(), Mixture()])
     def test_a_network_that_takes_none_is_not_given_one(self, model):
         with pytest.raises(InputError, match="takes no noise level"):
-            restored_frames(model, frames_of(3), sigma=20)
+            restored_frames(runner(model), frames_of(3), sigma=20)
 
     def test_the_command_gives_each_clip_its_own(self, tmp_path):
         for clip in ("a", "b c"):
             write_image(tmp_path / "in" / clip / "0.png", np.full((8, 8, 3), 100, np.uint8))
         (tmp_path / "levels.txt").write_text("a 10\n\nb c   20.0\n")
         cfg = self.configured(tmp_path, sigma=str(tmp_path / "levels.txt"))
-        inference(cfg, lambda: Neighbours(reach=0, in_channels=4))
+        inference(cfg, card_named("RVRT"), lambda: runner(Neighbours(reach=0, in_channels=4)))
         for clip, level in (("a", 10), ("b c", 20)):
             assert np.all(read_image(tmp_path / "out/test" / clip / "0.png") == 100 + level)
 
@@ -128,8 +131,9 @@ class TestNoiseLevel:
         write_image(tmp_path / "colour.png", np.zeros((8, 8, 3), np.uint8))
         (tmp_path / "short.txt").write_text("a 10\n")
         (tmp_path / "bad.txt").write_text("a 10\n10\n")
+        cfg = self.configured(tmp_path, sigma=sigma)
         with pytest.raises(InputError, match=message):
-            inference(self.configured(tmp_path, sigma=sigma), lambda: pytest.fail("too early"))
+            inference(cfg, card_named("RVRT"), lambda: pytest.fail("too early"))
 
     def configured(self, folder, sigma: str):
         settings = {"model.name": "RVRT", "model.scale": 1, "rvrt.nonblind_denoising": True}
@@ -139,7 +143,7 @@ class TestNoiseLevel:
 
 def test_a_flow_network_restores_nothing():
     with pytest.raises(InputError, match="it is a flow network"):
-        restored_frames(keras.Model(), frames_of(2))
+        restored_frames(KerasRunner(SpyNet()), frames_of(2))
 
 
 @pytest.mark.parametrize(
@@ -157,4 +161,5 @@ def test_a_flow_network_restores_nothing():
 )
 def test_tiles_and_chunks_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
-        restore_settings(load_config(settings={"model.name": "RVRT", "model.scale": 1} | settings))
+        cfg = load_config(settings={"model.name": "RVRT", "model.scale": 1} | settings)
+        read_settings(cfg, card_named("RVRT"))

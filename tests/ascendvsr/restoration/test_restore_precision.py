@@ -8,6 +8,7 @@ from ascendcv.dataloader.image import read_image
 from ascendcv.layers.precision import computing_in
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
+from ascendvsr.models.keras_runner import KerasRunner
 from ascendvsr.restoration.loops import restored_frames
 from tests.ascendvsr.models.clips import clip_of
 from tests.support import TINY_CDVD_TSP, TINY_EDVR, TINY_PVDNET, TINY_RVRT
@@ -32,7 +33,9 @@ def test_every_network_restores_a_video_in_bfloat16(name: str, photograph: np.nd
         narrow = build_model(cfg)
     narrow.set_weights(model.get_weights())
     (video,) = clip_of(photograph, frames=4, height=24, width=32)
-    expected, found = (np.stack(list(restored_frames(network, iter(video)))) for network in (model, narrow))
+    expected, found = (
+        np.stack(list(restored_frames(KerasRunner(network), iter(video)))) for network in (model, narrow)
+    )
     assert found.dtype == np.float32
     assert 0 < np.abs(found - expected).mean() < 0.02
 

@@ -1,10 +1,10 @@
-"""Checkpoints of CDVD-TSP are recognised, and wrappers of PyTorch are seen through."""
+"""Checkpoints of CDVD-TSP are recognized, and wrappers of PyTorch are seen through."""
 
 import numpy as np
 import pytest
 
 from ascendcv.utils.errors import InputError
-from ascendvsr.weights.detect import describe, detect
+from ascendvsr.models.detect import describe, detect
 from ascendvsr.weights.reader import load_checkpoint
 
 # Of the published checkpoints, what tells the network apart.

@@ -1,4 +1,4 @@
-"""Checkpoints of DBN and FlowDBN are recognised, and those of flow networks find their place in FlowDBN."""
+"""Checkpoints of DBN and FlowDBN are recognized, and those of flow networks find their place in FlowDBN."""
 
 import json
 
@@ -7,8 +7,7 @@ import pytest
 
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
-from ascendvsr.models.flow.weights import flow_weights
-from ascendvsr.weights.detect import check_matches, describe, detect
+from ascendvsr.models.detect import check_matches, describe, detect, flow_weights
 from ascendvsr.weights.reader import load_checkpoint
 from tests.support import PROJECT
 
@@ -37,7 +36,7 @@ def with_channels(weights: dict[str, np.ndarray], channels: int) -> dict[str, np
         ("flowdbn_flownet1s_5f", 39, {"model.num_frames": 7, "deblur_devil.prewarping": "flownet1s"}),
     ],
 )
-def test_network_length_and_flow_network_are_recognised(case: str, channels: int, settings: dict):
+def test_network_length_and_flow_network_are_recognized(case: str, channels: int, settings: dict):
     architecture = detect(with_channels(published(case), channels))
     found = architecture.settings
     assert settings.items() <= found.items()
@@ -105,5 +104,5 @@ def test_prewarping_files_give_the_weights_of_flowdbns_flow_network(case: str, n
     start = begin.removeprefix("_")
     alone = {begin + name.removeprefix(start): whole[warping + name] for name in expected}
     for weights in (alone, whole):
-        found, named = flow_weights(weights, "flow.ckpt")
-        assert (found, named.keys()) == (network, expected)
+        card, named = flow_weights(weights, "flow.ckpt")
+        assert (card.name, named.keys()) == (network, expected)

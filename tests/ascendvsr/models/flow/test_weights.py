@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from ascendcv.utils.errors import InputError
-from ascendvsr.models.flow.weights import flow_weights
-from ascendvsr.weights.detect import detect
+from ascendvsr.models.detect import detect, flow_weights
 from tests.golden.case import Case
 from tests.support import PROJECT
 
@@ -25,11 +24,11 @@ def names_of(case: str) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("network", ALONE)
-def test_a_network_alone_is_recognised(network):
+def test_a_network_alone_is_recognized(network):
     state_dict = names_of(ALONE[network])
     assert detect(state_dict).settings == {"model.name": network}
-    found, weights = flow_weights(state_dict, "w.pth")
-    assert (found, weights.keys()) == (network, state_dict.keys())
+    card, weights = flow_weights(state_dict, "w.pth")
+    assert (card.name, weights.keys()) == (network, state_dict.keys())
 
 
 @pytest.mark.parametrize(
@@ -45,8 +44,8 @@ def test_a_network_alone_is_recognised(network):
 def test_the_flow_network_of_a_restoring_network_is_found(network, before):
     alone = names_of(ALONE[network])
     whole = {before + name: array for name, array in alone.items()} | {"recons_net.weight": np.zeros(3)}
-    found, weights = flow_weights(whole, "w.pth")
-    assert (found, weights.keys()) == (network, alone.keys())
+    card, weights = flow_weights(whole, "w.pth")
+    assert (card.name, weights.keys()) == (network, alone.keys())
 
 
 def test_flownet1s_was_published_under_another_name():
@@ -58,5 +57,5 @@ def test_flownet1s_was_published_under_another_name():
 def test_other_checkpoints_hold_no_flow_network():
     with pytest.raises(InputError, match=r"w\.pth holds no flow network that is known here: it has .* tensors"):
         flow_weights(names_of("edvr/edvr_m_x4_tsa"), "w.pth")
-    with pytest.raises(InputError, match="has the names of flow networks and shapes that it never has"):
+    with pytest.raises(InputError, match="has the names of FlowNetS of deblur-devil and shapes that it never has"):
         detect({"flownets.conv1.0.weight": np.zeros((8, 6, 7, 7))})

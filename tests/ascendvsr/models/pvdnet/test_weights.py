@@ -1,4 +1,4 @@
-"""Checkpoints of PVDNet and BIMNet: recognised with and without `module.`, and told apart."""
+"""Checkpoints of PVDNet and BIMNet: recognized with and without `module.`, and told apart."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
+from ascendvsr.models.detect import check_matches, describe, detect
 from ascendvsr.models.flow.liteflownet import LiteFlowNet
 from ascendvsr.weights import load_checkpoint, load_state_dict
-from ascendvsr.weights.detect import check_matches, describe, detect
 from tests.support import PROJECT
 
 VECTORS = PROJECT / "tests/golden/vectors/pvdnet"
@@ -28,7 +28,7 @@ def published(case: str, folder: Path, prefix: str = "") -> Path:
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("config", CASES)
-def test_published_checkpoints_are_recognised(config, prefix, tmp_path):
+def test_published_checkpoints_are_recognized(config, prefix, tmp_path):
     path = published(CASES[config], tmp_path, prefix)
     check_matches(load_config(f"configs/pvdnet/{config}.yaml"), detect(load_checkpoint(path)))
 

@@ -1,4 +1,4 @@
-"""RVRT and SpyNet are recognised, with all their settings."""
+"""RVRT and SpyNet are recognized, with all their settings."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
-from ascendvsr.weights.detect import check_matches, describe, detect
+from ascendvsr.models.detect import check_matches, describe, detect
 from tests.support import PROJECT
 
 VECTORS = PROJECT / "tests/golden/vectors/rvrt"
@@ -27,7 +27,7 @@ def published(case: str) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-def test_every_task_is_recognised_with_its_settings(case):
+def test_every_task_is_recognized_with_its_settings(case):
     config = json.loads(case.read_text())["config"]
     expected = {f"rvrt.{name}": config[name] for name in SAME}
     expected |= {"rvrt.nonblind_denoising": config["nonblind_denoising"], "rvrt.mlp_ratio": 2.0}
@@ -54,7 +54,7 @@ def test_a_network_is_described_in_a_line():
     )
 
 
-def test_spynet_alone_is_recognised():
+def test_spynet_alone_is_recognized():
     assert detect(published("spynet_64")).settings == {"model.name": "SpyNet"}
 
 
