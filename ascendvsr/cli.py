@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from ascendcv.utils.errors import InputError
 
-EPILOG = """`ascendvsr COMMAND --help` tells the options of a command. KEY VALUE pairs change any setting, as in
-`solver.lr_schedule.base_lr 1e-4`. `python tools/main.py [options] mode COMMAND [KEY VALUE ...]` is the same program."""
+EPILOG = """`ascendvsr COMMAND --help` tells the options of a command. KEY VALUE pairs change any setting,
+as in `solver.lr_schedule.base_lr 1e-4`. The same program of old is
+`python tools/main.py [options] mode COMMAND [KEY VALUE ...]`."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """From the parsed arguments of a command to its work: the configuration, and the network in a checkpoint."""
 
 import argparse
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path

@@ -21,6 +21,7 @@ from ascendcv.runner.signals import STOP_SIGNALS, StopSignals
 from ascendcv.runner.updates import Batch, Updates
 from ascendcv.utils.errors import InputError
 
+
 class Trainer:
     """Trains `model` until `total_steps` updates are done.
 
@@ -102,7 +103,7 @@ class Trainer:
         self._replicas = self.strategy.num_replicas_in_sync
         self._local_replicas = len(self.strategy.extended.worker_devices) if self._replicas > 1 else 1
         if xla and self._replicas > 1:
-            raise InputError("solver.xla compiles for one device only: say solver.xla False or rank_size 1")
+            raise InputError("xla compiles for one device only")
         self._statistics = [v.value for v in model.non_trainable_variables if v.dtype.startswith("float")]
         self._start_batch = tf.function(self._start_on_replicas, jit_compile=xla)
         self._update = tf.function(self._update_on_replicas, jit_compile=xla)
@@ -120,7 +121,9 @@ class Trainer:
     def fit(self) -> int:
         """Trains from the current step to the last. Returns the signal that ended it before that, or 0."""
         if self._sum_over_replicas(self.step) != self.step * self._replicas:
-            raise InputError("the workers do not go on from the same step: output_dir should be one shared folder")
+            raise InputError(
+                "the workers do not go on from the same step: their checkpoints should be in one shared folder"
+            )
         with StopSignals() as signals:
             self._started_at = time.perf_counter()
             for hook in self.hooks:

@@ -8,6 +8,6 @@ from ascendvsr.models.card import imported
 
 
 def build_model(cfg: CfgNode) -> keras.Model:
-    """The network that `model.name` names, with its weights initialized. Raises `InputError` for impossible settings."""
+    """The network that `model.name` names, its weights initialized. Raises `InputError` for impossible settings."""
     card = card_named(cfg.model.name)
     return imported(card.network)(**card.arguments(cfg))

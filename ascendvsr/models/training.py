@@ -41,7 +41,7 @@ class Training:
         """Gives the parts that are trained already their weights, when a run begins."""
 
     def picture(self, model: keras.Model, batch: Batch) -> np.ndarray:
-        """[H,W,3] uint8: of the first sample side by side the input (its pixels enlarged), the output and the truth.
+        """[H,W,3] uint8: of the first sample the input (its pixels enlarged), the output and the ground truth.
 
         This one is that of networks that restore one frame of a window.
         """

@@ -3,11 +3,20 @@
 import tensorflow as tf
 
 from ascendcv.dataloader.train import training_dataset
-from ascendvsr.datasets import window_settings
+from ascendvsr.config.naming import naming_keys
+from ascendvsr.datasets import WINDOW_KEYS, window_settings
 from ascendvsr.training.plan import Plan
 
 # `data.augment.*` that are changes of color, by the names that they have there and in `photometric`.
 _COLORS = ("multiplicative_color", "brightness", "contrast", "saturation", "hue", "channel_permutation", "noise")
+
+# Arguments of `training_dataset` that are not called as their keys in `data`.
+_KEYS = {
+    "batch_size": "data.train_batch_size",
+    "transpose": "data.use_transpose",
+    "rotation": "data.augment.rotation",
+    "rot90": "data.augment.rot90",
+}
 
 
 def training_batches(plan: Plan, shard: tuple[int, int], first: int, target: str = "center") -> tf.data.Dataset:
@@ -16,29 +25,30 @@ def training_batches(plan: Plan, shard: tuple[int, int], first: int, target: str
     `target` says whose ground truth there is: of the 'center' frame, [B,H,W,3], or of 'all', [B,T,H,W,3].
     """
     cfg, data = plan.cfg, plan.cfg.data
-    return training_dataset(
-        plan.clips,
-        **window_settings(cfg),
-        center_frame_idx=plan.card.restored_frame(cfg),
-        target=target,
-        scale=cfg.model.scale,
-        batch_size=plan.batch_size,
-        shard=shard,
-        seed=cfg.random_seed,
-        start_step=first,
-        crops_per_example=data.crops_per_example,
-        random_reverse=data.random_reverse,
-        mirror=data.mirror,
-        flip=data.use_flip,
-        transpose=data.use_transpose,
-        rot90=data.augment.rot90,
-        rotation=data.augment.rotation,
-        colors={name: data.augment[name] for name in _COLORS},
-        noise=None if data.noise.noise_type == "clean" else data.noise,
-        frame_noise_std=data.augment.frame_noise,
-        sigma=data.sigma,
-        num_threads=data.num_threads,
-        queue_size=data.train_data_queue_size,
-        read_mode=data.read_mode,
-        cache=data.cache,
-    )
+    with naming_keys("data", **WINDOW_KEYS, **_KEYS):
+        return training_dataset(
+            plan.clips,
+            **window_settings(cfg),
+            center_frame_idx=plan.card.restored_frame(cfg),
+            target=target,
+            scale=cfg.model.scale,
+            batch_size=plan.batch_size,
+            shard=shard,
+            seed=cfg.random_seed,
+            start_step=first,
+            crops_per_example=data.crops_per_example,
+            random_reverse=data.random_reverse,
+            mirror=data.mirror,
+            flip=data.use_flip,
+            transpose=data.use_transpose,
+            rot90=data.augment.rot90,
+            rotation=data.augment.rotation,
+            colors={name: data.augment[name] for name in _COLORS},
+            noise=None if data.noise.noise_type == "clean" else data.noise,
+            frame_noise_std=data.augment.frame_noise,
+            sigma=data.sigma,
+            num_threads=data.num_threads,
+            queue_size=data.train_data_queue_size,
+            read_mode=data.read_mode,
+            cache=data.cache,
+        )

@@ -17,6 +17,7 @@ from ascendcv.runner.lr_finder import rising_rate
 from ascendcv.runner.precision import make_loss_scale
 from ascendcv.runner.schedules import Schedule, make_momentum_schedule, make_schedule, total_steps
 from ascendcv.utils.errors import InputError
+from ascendvsr.config.naming import naming_keys
 from ascendvsr.datasets import evaluation_clips, steps_per_epoch, training_clips, training_windows
 from ascendvsr.evaluation.protocols import Protocol, validation_protocol
 from ascendvsr.evaluation.scoring import require_frames, require_ground_truth
@@ -31,7 +32,7 @@ from ascendvsr.weights.reader import load_checkpoint
 
 @dataclass(frozen=True)
 class Validation:
-    """What is measured during training, and how: on clips, or by the network's own training where there are none."""
+    """What is measured during training, and how."""
 
     clips: list[Clip]
     protocol: Protocol
@@ -105,7 +106,8 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         trained = ", ".join(other.name for other in CARDS if other.training)
         raise InputError(f"model.name {cfg.model.name!r} cannot be trained; there are {trained}")
     card.arguments(cfg)
-    make_loss_scale(solver.loss_scale)
+    with naming_keys("solver"):
+        make_loss_scale(solver.loss_scale)
     check_groups(solver.param_groups, (solver.train_only.pattern, solver.train_only.until_step))
     cluster = _read_cluster(cfg)
     if finds_rate and cluster:
@@ -176,10 +178,12 @@ def _read_validation(cfg: CfgNode, card: Card) -> Validation:
 def _scheduled(cfg: CfgNode, epoch: int) -> dict[str, Any]:
     """The rates of `solver.lr_schedule`; OneCycle moves the optimizer's momentum too."""
     settings = cfg.solver.lr_schedule
+    with naming_keys("solver.lr_schedule"):
+        schedule = make_schedule(settings, epoch)
     momentum = make_momentum_schedule(settings, epoch)
     name = "momentum" if cfg.solver.optimizer.type == "momentum" else "beta_1"
     return {
-        "schedule": make_schedule(settings, epoch),
+        "schedule": schedule,
         "other_rates": functools.partial(_rates, {name: momentum} if momentum else {}),
         "total_steps": total_steps(settings, epoch),
     }
@@ -188,8 +192,10 @@ def _scheduled(cfg: CfgNode, epoch: int) -> dict[str, Any]:
 def _rising(cfg: CfgNode) -> dict[str, Any]:
     """The rates of `solver.lr_finder`."""
     finder = cfg.solver.lr_finder
+    with naming_keys("solver.lr_finder"):
+        schedule = rising_rate(finder.start_lr, finder.end_lr, finder.steps, finder.type)
     return {
-        "schedule": rising_rate(finder.start_lr, finder.end_lr, finder.steps, finder.type),
+        "schedule": schedule,
         "other_rates": functools.partial(_rates, {}),
         "total_steps": finder.steps,
     }

@@ -1,4 +1,4 @@
-"""What training CDVD-TSP needs besides clips: a flow network's weights, and a loss. Read and checked without Keras."""
+"""What training CDVD-TSP needs besides clips: a flow network's weights, and a loss. Read without Keras."""
 
 import numpy as np
 from yacs.config import CfgNode
@@ -19,8 +19,8 @@ def read_inputs(cfg: CfgNode, begins: bool) -> dict[str, np.ndarray] | None:
         raise InputError("all of cdvd_tsp.loss_l1, loss_hem and loss_ms_ssim are 0: nothing is left to learn from")
     if weights["ms_ssim"] and min(size) < MINIMUM_SIDE:
         raise InputError(
-            f"cdvd_tsp.loss_ms_ssim needs crops of at least {MINIMUM_SIDE} pixels a side, and data.train_in_size is "
-            f"{size}"
+            f"cdvd_tsp.loss_ms_ssim needs crops of at least {MINIMUM_SIDE} pixels a side, and "
+            f"data.train_in_size is {size}"
         )
     if cfg.model.size == "crop" and any(length % 4 for length in size):
         raise InputError(f"with model.size crop, data.train_in_size should be multiples of 4, not {size}")

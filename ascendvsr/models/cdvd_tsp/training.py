@@ -101,6 +101,6 @@ class CDVDTSPTraining(Training):
         return CDVDTSPUpdates(loss_weights(self.cfg), self.cfg.cdvd_tsp.loss_on == "final")
 
     def initialize(self, model: keras.Model) -> None:
-        """Loads the flow network's own weights from `cdvd_tsp.flow_checkpoint`; `InputError` where they do not fit."""
+        """Loads the flow network's own weights from `cdvd_tsp.flow_checkpoint`."""
         if self.inputs is not None:
             load_state_dict(model.flow_net, self.inputs, source=self.cfg.cdvd_tsp.flow_checkpoint)

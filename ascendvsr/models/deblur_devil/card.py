@@ -31,7 +31,8 @@ def dbn_arguments(cfg: CfgNode) -> dict[str, Any]:
     """The arguments of `DBN`."""
     if cfg.model.num_frames < 3 or cfg.model.num_frames % 2 == 0:
         raise InputError(
-            f"model.num_frames is {cfg.model.num_frames}: DBN and FlowDBN restore the middle one of 3, 5, 7, ... frames"
+            f"model.num_frames is {cfg.model.num_frames}: DBN and FlowDBN restore the middle one of 3, 5, 7, ... "
+            "frames"
         )
     options = ("num_feat", "init_type", "output_layer", "color_space")
     return {

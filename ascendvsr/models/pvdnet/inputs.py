@@ -15,8 +15,8 @@ _ALONE = ("moduleFeatures.", "moduleMatching.", "moduleSubpixel.", "moduleRegula
 def read_inputs(cfg: CfgNode, begins: bool) -> dict[str, np.ndarray] | None:
     """The weights in `pvdnet.bimnet_checkpoint`; None where BIMNet's come with all others or are not trained.
 
-    All others come from `init_from` or the run that goes on. Raises `InputError` for clips in which no frame has two
-    neighbors, and unless BIMNet gets trained weights or `pvdnet.allow_untrained_bimnet` does without.
+    All others come from `init_from` or the run that goes on. Raises `InputError` for clips in which no frame has
+    two neighbors, and unless BIMNet gets trained weights or `pvdnet.allow_untrained_bimnet` does without.
     """
     if clip_length(cfg) < 3:
         raise InputError(

@@ -76,8 +76,8 @@ CARDS = (
         training="ascendvsr.models.rvrt.training:RVRTTraining",
         read_inputs="ascendvsr.models.rvrt.inputs:read_inputs",
         channels=lambda cfg: 4 if cfg.rvrt.nonblind_denoising else 3,
-        # SpyNet wants more than 32 pixels where it computes flow, which is at a quarter of the size without upscaling.
-        # Smaller frames are padded, but tiles of padding are not worth their time.
+        # SpyNet wants more than 32 pixels where it computes flow, which is at a quarter of the size without
+        # upscaling. Smaller frames are padded, but tiles of padding are not worth their time.
         smallest_tile=lambda cfg: 33 if cfg.model.scale == 4 else 132,
         protocol="rvrt",
         flow_prefixes=("spynet.",),
