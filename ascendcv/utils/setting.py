@@ -40,9 +40,11 @@ class Setting:
         optional: whether None is a value.
         item: what the items of a list are.
         lengths: the lengths that a list may have; () for any.
+        shortest: how many items it has at least.
         fields: the entries that a mapping may have.
         required: those that it must have.
         is_name: the name of a file or a folder, perhaps with the folders above it.
+        needed: whether a text cannot be ''.
         is_path: the same, and `~` and `$VARIABLE` in a text are expanded.
         reason: why the choices are the only ones.
     """
@@ -59,10 +61,12 @@ class Setting:
     optional: bool = False
     item: "Setting | None" = None
     lengths: tuple[int, ...] = ()
+    shortest: int = 0
     fields: "Mapping[str, Setting]" = field(default_factory=dict)
     required: tuple[str, ...] = ()
     is_name: bool = False
     is_path: bool = False
+    needed: bool = False
     reason: str = ""
 
     def read(self, value: object) -> Any:
@@ -72,8 +76,10 @@ class Setting:
         paths and numbers text; what stands as text where no text is wanted is read by `read_text`. None is '' for
         a text.
         """
-        if value is None and (self.optional or self.kind is str):
-            return "" if self.kind is str else None
+        if value is None and self.kind is str:
+            return self._text("")
+        if value is None and self.optional:
+            return None
         if self.kind is list and isinstance(value, list | tuple):
             return self.of_items([self._item(entry) for entry in value])
         if self.kind is dict and isinstance(value, Mapping):
@@ -97,7 +103,9 @@ class Setting:
         """
         if self.kind is str:
             none = not quoted and text in NONE and (self.is_path or "" in self.choices)
-            return "" if none else self._text(_expanded(text) if self.is_path else text)
+            if none:
+                return self._text("")
+            return self._text(_expanded(text) if self.is_path else text)
         word = text.strip()
         if self.optional and word in NONE:
             return None
@@ -114,7 +122,7 @@ class Setting:
 
     def of_items(self, items: list) -> list:
         """A list of these items, which `item` has read. Raises ValueError for a length that it cannot have."""
-        if self.lengths and len(items) not in self.lengths:
+        if (self.lengths and len(items) not in self.lengths) or len(items) < self.shortest:
             raise self.wrong_type(shown(items))
         return items
 
@@ -145,7 +153,7 @@ class Setting:
         if self.choices:
             return self._choices()
         if self.kind is list:
-            length = " or ".join(map(str, self.lengths))
+            length = " or ".join(map(str, self.lengths)) or (f"at least {self.shortest}" if self.shortest else "")
             return f"a list{f' of {length}' if length else ''}, each item {self.item.description()}"
         if self.kind is dict:
             return "{" + ", ".join(f"{name}: {entry.description()}" for name, entry in self.fields.items()) + "}"
@@ -197,6 +205,8 @@ class Setting:
                 because = f": {self.reason}" if self.reason else ""
                 raise ValueError(f"is {shown(value)}; it should be {self._choices()}{because}")
             return value
+        if self.needed and not value:
+            raise self.wrong_type("nothing")
         is_name = self.is_name or self.is_path
         length = len(value.encode(errors="surrogatepass")) if is_name else len(value)
         if length > _LONGEST_TEXT:
@@ -312,14 +322,16 @@ def name(default: str, text: str) -> Setting:
     return Setting(str, default, text, is_name=True)
 
 
-def path(default: str, text: str) -> Setting:
-    """A file or a folder; '' is none."""
-    return Setting(str, default, text, is_path=True)
+def path(default: str, text: str, *, needed: bool = False) -> Setting:
+    """A file or a folder; '' is none, where it is not `needed`."""
+    return Setting(str, default, text, is_path=True, needed=needed)
 
 
-def listing(default: Sequence, text: str, item: Setting, lengths: Sequence[int] = ()) -> Setting:
+def listing(
+    default: Sequence, text: str, item: Setting, lengths: Sequence[int] = (), *, shortest: int = 0
+) -> Setting:
     """A list of items that are alike."""
-    return Setting(list, list(default), text, item=item, lengths=tuple(lengths))
+    return Setting(list, list(default), text, item=item, lengths=tuple(lengths), shortest=shortest)
 
 
 def record(text: str, fields: Mapping[str, Setting], required: Sequence[str] = ()) -> Setting:

@@ -7,18 +7,18 @@ import math
 
 from ascendcv.utils.setting import flag, integer, listing, name, number, path, record, text, word
 
-COMMANDS = ("train", "lrfinder", "eval", "inference", "freeze", "cost", "doctor")
-
 _MAIN = {
-    "mode": word("", "the command; `ascendvsr COMMAND` sets it", ("", *COMMANDS)),
+    "mode": text("", "the command; `ascendvsr COMMAND` sets it"),
     "device": word("auto", "what computes", ("auto", "cpu", "gpu", "npu")),
-    "device_ids": listing([0], "which devices of this host", integer(0, "a device's number")),
-    "rank_size": integer(1, "number of devices; on CPUs: logical devices or local processes", low=1),
+    "device_ids": listing(
+        [0], "which devices of this host", integer(0, "a device's number", high=4095), shortest=1
+    ),
+    "rank_size": integer(1, "number of devices; on CPUs: logical devices or local processes", low=1, high=1024),
     "root_rank": integer(0, "the worker that logs and saves"),
     "cluster_file": path("", 'JSON list of "host:port", one per worker: several hosts or processes'),
     "worker_index": integer(0, "which entry of cluster_file this process is"),
     "num_threads": integer(0, "TensorFlow threads; 0: as many as there are processors", high=4096),
-    "output_dir": path("outputs/edvr", "where a run's checkpoints, logs and results go"),
+    "output_dir": path("outputs/edvr", "where a run's checkpoints, logs and results go", needed=True),
     "inference_result_dir": path("test", "folder below output_dir for restored frames"),
     "checkpoint": path(
         "",
@@ -167,17 +167,19 @@ _SCHEDULE = {
         ),
     ),
     "unit": word("steps", "what total_steps, milestones, step_size and warmup_steps count", ("steps", "epochs")),
-    "base_lr": number(4e-4, "the learning rate, before the schedule lowers it", high=1e6),
-    "total_steps": listing([150000] * 4, "of each period", integer(1, "steps or epochs", low=1)),
-    "restart_weights": listing([1.0, 0.5, 0.5, 0.5], "factor of base_lr in each period", number(1.0, "a factor")),
-    "min_lr": number(1e-7, "what the rate falls to", high=1e6),
+    "base_lr": number(4e-4, "the learning rate, above 0, before the schedule lowers it", high=1e38),
+    "total_steps": listing([150000] * 4, "of each period", integer(1, "steps or epochs", low=1), shortest=1),
+    "restart_weights": listing(
+        [1.0, 0.5, 0.5, 0.5], "factor of base_lr in each period", number(1.0, "a factor", high=1e6)
+    ),
+    "min_lr": number(1e-7, "what the rate falls to", high=1e38),
     "warmup_steps": integer(0, "of a linear rise at the beginning"),
     "milestones": listing(
         [], "of MultiStepRestart (its periods are total_steps), MultiStep and LD", integer(0, "a step")
     ),
-    "gamma": number(0.1, "the factor at each of them, and of StepLR", high=1.0),
+    "gamma": number(0.1, "the factor at each of them, and of StepLR", above=0.0, high=1.0),
     "step_size": integer(0, "of StepLR"),
-    "max_lr": number(0.0, "of OneCycle, which starts at base_lr", high=1e6),
+    "max_lr": number(0.0, "of OneCycle, which starts at base_lr", high=1e38),
     "pct_start": number(0.3, "of OneCycle: the part of the run in which the rate rises", high=1.0),
     "final_div_factor": number(1e4, "of OneCycle: base_lr over the last rate", above=0.0),
     "base_momentum": number(0.85, "of OneCycle: the momentum (beta_1) moves between this", high=1.0),
@@ -237,7 +239,7 @@ _SOLVER = {
         "type": word("exponential", "how the rate rises", ("exponential", "linear")),
         "start_lr": number(1e-7, "the first rate", above=0.0, high=1e6),
         "end_lr": number(1.0, "the last", above=0.0, high=1e6),
-        "steps": integer(1000, "updates", low=2),
+        "steps": integer(1000, "updates, at least 2", low=1),
         "smoothing": number(0.05, "weight of the newest loss in the smoothed one", above=0.0, high=1.0),
         "diverge_at": number(5.0, "stop above this multiple of the lowest smoothed loss; 0: never"),
     },
