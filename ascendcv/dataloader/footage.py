@@ -46,7 +46,7 @@ class Color:
     @property
     def is_wide(self) -> bool:
         """Whether 8 bits are too few: PQ, HLG, BT.2020, P3."""
-        return self.transfer in (14, 15, 16, 18) or self.primaries in (9, 11, 12) or self.matrix in (9, 10)
+        return self.transfer in (16, 18) or self.primaries in (9, 11, 12) or self.matrix in (9, 10)
 
 
 @dataclass(frozen=True)

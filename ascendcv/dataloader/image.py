@@ -86,7 +86,8 @@ def read_turn(path: str | os.PathLike) -> Turn:
     try:
         with open(path, "rb") as file:
             kind = picture_format(file.read(16))
-        return _turn(Path(path).read_bytes() if kind == "tiff" else path, kind)
+            file.seek(0)
+            return _turn(file.read() if kind == "tiff" else file, kind)
     except Exception as error:
         raise _unreadable(path, error) from error
 
@@ -297,8 +298,7 @@ def _decode(data: bytes, kind: str, header: ImageHeader) -> np.ndarray:
 
 def _tags_and_turn(data: bytes, kind: str) -> tuple[PictureTags, Turn]:
     if kind == "png":
-        tags = png.check(data)
-        return tags, _turn(io.BytesIO(data), kind) if b"eXIf" in data else Turn()
+        return png.check(data), _turn(io.BytesIO(data), kind)
     if kind == "tiff":
         from ascendcv.dataloader import tiff
 
@@ -308,11 +308,15 @@ def _tags_and_turn(data: bytes, kind: str) -> tuple[PictureTags, Turn]:
     return tags, _turn(io.BytesIO(data), kind)
 
 
-def _turn(source: str | os.PathLike | BinaryIO | bytes, kind: str) -> Turn:
+def _turn(source: BinaryIO | bytes, kind: str) -> Turn:
     if kind == "tiff":
         from ascendcv.dataloader import tiff
 
         return Turn.of_exif(tiff.orientation(source))
+    if kind == "png":  # of which Pillow would decode all pixels
+        exif = Image.Exif()
+        exif.load(png.read_exif(source))
+        return Turn.of_exif(exif.get(_EXIF_ORIENTATION, 1))
     with Image.open(source, formats=_PILLOW_FORMATS[kind]) as image:
         return Turn.of_exif(image.getexif().get(_EXIF_ORIENTATION, 1))
 

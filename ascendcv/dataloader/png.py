@@ -3,6 +3,7 @@
 Source: Portable Network Graphics (PNG) Specification (Third Edition), W3C.
 """
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -53,6 +54,19 @@ def read_header(file: BinaryIO) -> PngHeader:
             break
     channels = _CHANNELS[color] + (has_key and color in (0, 2, 3))
     return PngHeader(*size, channels, 16 if depth == 16 else 8, max(frames, 1))
+
+
+def read_exif(file: BinaryIO) -> bytes:
+    """The content of a PNG's EXIF chunk, wherever it stands; b"" without one."""
+    file.seek(len(SIGNATURE))
+    while len(start := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", start)
+        if kind == b"eXIf":
+            return file.read(length)
+        if kind == b"IEND":
+            break
+        file.seek(length + 4, os.SEEK_CUR)
+    return b""
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

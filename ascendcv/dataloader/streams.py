@@ -82,7 +82,7 @@ class OtherStreams:
                 break
             self._waiting = packet
             start = self._time_of(packet)
-            if start is not None and time is not None and start > time:
+            if time is not None and start > time:
                 return
             self._waiting = None
             self._write(packet, start)
@@ -100,6 +100,8 @@ class OtherStreams:
                 output.add_stream_from_template(stream)
             else:
                 self._leave(f"{what} is not carried over: {self._container} files have no attachments")
+        elif stream.type == "video" and is_cover(stream) and self._container == "matroska":
+            self._attach_cover(output, stream)
         elif stream.type == "video" and is_cover(stream) and _fits(stream, self._container):
             copy = output.add_stream_from_template(stream, opaque=True)
             copy.disposition = stream.disposition
@@ -108,6 +110,16 @@ class OtherStreams:
             self._add_sound_or_text(output, stream, what)
         elif not (stream.type == "data" and has_chapters and stream.name == "bin_data"):  # titles of chapters
             self._leave(f"{what} is not carried over")
+
+    def _attach_cover(self, output: av.container.OutputContainer, stream: av.VideoStream) -> None:
+        """Covers are attachments of a Matroska file."""
+        kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
+        with open_container(self._footage.path) as container:
+            packets = (packet for packet in container.demux(stream.index) if packet.size)
+            if packet := next(packets, None):
+                ending = {"jpeg": "jpg"}.get(kind, kind)
+                name = stream.metadata.get("filename", f"cover.{ending}")
+                output.add_attachment(name, f"image/{kind}", bytes(packet))
 
     def _add_sound_or_text(self, output, stream: av.stream.Stream, what: str) -> None:
         if _fits(stream, self._container):
@@ -157,14 +169,17 @@ class OtherStreams:
         for _ in range(1000):  # complaints
             try:
                 for packet in self._input.demux(streams):
-                    if packet.dts is not None or packet.pts is not None:
+                    if packet.size:
                         yield packet
                 return
             except (av.FFmpegError, OSError):
                 continue
 
-    def _time_of(self, packet: av.Packet) -> Fraction | None:
+    def _time_of(self, packet: av.Packet) -> Fraction:
+        """In seconds of the footage; of a cover picture, before everything."""
         stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None or packet.stream.type == "video":
+            return Fraction(-1)
         return stamp * Fraction(packet.stream.time_base) - self._footage.offset
 
     def _write(self, packet: av.Packet, start: Fraction) -> None:
@@ -232,8 +247,8 @@ class _ConvertedSound:
         rate = self._decoder.sample_rate
         rate = rate if not rates or rate in rates else 48000
         self.stream = output.add_stream(name, rate=rate)
-        layout = self._decoder.layout
-        self.stream.codec_context.layout = layout.name if layout.nb_channels in (1, 2, 6, 8) else "stereo"
+        layouts = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+        self.stream.codec_context.layout = layouts.get(self._decoder.layout.nb_channels, "stereo")
         encoder = self.stream.codec_context
         if name != "flac":
             encoder.bit_rate = 96_000 * encoder.layout.nb_channels

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from ascendcv.dataloader.footage import Color, Footage, Frame
 from ascendcv.dataloader.streams import OtherStreams
@@ -17,6 +18,7 @@ from ascendcv.dataloader.video_decoding import reason_of
 from ascendcv.utils.errors import InputError
 
 _MILLISECONDS = ("matroska", "webm")  # their time stamps count these
+_MOST_DELAY = 16  # frames by which encoders decode earlier than they show
 _MOST_TICKS = 1_000_000_000  # a second, that a container's clock may have
 
 
@@ -52,6 +54,7 @@ class VideoEncoder:
         self._settings = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format}
         self._with_streams = with_streams
         self._container, self._count, self._last = None, 0, None
+        self._packets, self._delay = 0, None
         self._times: dict[int, int] = {}
         self._durations: dict[int, int] = {}
 
@@ -65,7 +68,7 @@ class VideoEncoder:
                 f"{self._path}: frame {name} has {pixels.shape[1]}x{pixels.shape[0]} pixels, the first has "
                 f"{width}x{height}; frames of one video have one size"
             )
-        picture = self._to_frame(pixels)
+        picture = self._stretch(self._to_frame(pixels))
         index, self._count = self._count, self._count + 1
         time = frame.time if frame is not None and frame.time is not None else index / self._rate
         ticks = round(time / self._tick)
@@ -102,10 +105,14 @@ class VideoEncoder:
         self._notes.extend(choice.notes)
         format_name = CONTAINERS[self._path.suffix.lower()][0]
         self._tick = self._clock(format_name)
+        self._step = max(round(1 / self._rate / self._tick), 1)
+        self._aspect = like.aspect if like is not None else Fraction(1)
+        self._shown_size = self._square_size(choice.codec, format_name)
         others = OtherStreams(like if self._with_streams else None, format_name, self._notes)
         options = {"movflags": "+faststart"} if format_name in ("mp4", "mov") else {}
         for key, value in others.options.items():
             options[key] = options.get(key, "") + value
+        self._resize = VideoReformatter()
         self._others, self._to_frame = others, PixelWriter(choice.pixel_format, choice.color)
         with self._failures():
             self._container = av.open(
@@ -125,6 +132,25 @@ class VideoEncoder:
                     f"{self._path}: {choice.codec} does not take {what} ({reason_of(error)})"
                 ) from error
 
+    def _square_size(self, codec: str, format_name: str) -> tuple[int, int]:
+        """The size that is written: wider or narrower where nothing would say that pixels are not square."""
+        height, width = self._size
+        if self._aspect == 1 or format_name not in _MILLISECONDS or codec in ("h264", "hevc"):
+            return self._size
+        square = max(2 * round(width * self._aspect / 2), 2)
+        self._notes.append(
+            f"{self._path}: pixels of {self._aspect.numerator}:{self._aspect.denominator} are made square, "
+            f"{width}x{height} becomes {square}x{height}: {codec} does not tell their shape"
+        )
+        self._aspect = Fraction(1)
+        return height, square
+
+    def _stretch(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if self._shown_size == self._size:
+            return frame
+        height, width = self._shown_size
+        return self._resize.reformat(frame, height=height, width=width, interpolation=Interpolation.BICUBIC)
+
     def _clock(self, format_name: str) -> Fraction:
         """Seconds per tick of the file's time stamps."""
         if format_name in _MILLISECONDS:
@@ -140,23 +166,26 @@ class VideoEncoder:
         stream = self._container.add_stream(choice.encoder, rate=self._rate, options=choice.options)
         stream.time_base = self._tick
         context = stream.codec_context
-        context.height, context.width = self._size
+        context.height, context.width = self._shown_size
         context.pix_fmt = choice.pixel_format
         # Encoders count frames; packets get the times of these afterwards.
         context.time_base, context.framerate = 1 / self._rate, self._rate
         context.thread_count = 0
-        if self._like is not None and self._like.aspect != 1:
-            context.sample_aspect_ratio = self._like.aspect
+        if self._aspect != 1:
+            context.sample_aspect_ratio = self._aspect
         context.colorspace, context.color_range = choice.color.matrix, 2 if choice.color.full_range else 1
         context.color_trc, context.color_primaries = choice.color.transfer, choice.color.primaries
         return stream
 
     def _write_packets(self, packets: list[av.Packet]) -> None:
-        step = max(round(1 / self._rate / self._tick), 1)
         for packet in packets:
-            shown, decoded = packet.pts, packet.dts if packet.dts is not None else packet.pts
-            first = self._times[min(self._times)] if decoded < 0 else 0
-            dts = self._times[decoded] if decoded >= 0 else first + decoded * step
+            shown = packet.pts
+            if self._delay is None:
+                # x265 gives no decoding time worth the name where there are less frames than it looks ahead.
+                delay = shown - packet.dts if packet.dts is not None else 0
+                self._delay = delay if 0 <= delay <= _MOST_DELAY else self._stream.codec_context.reorder_depth
+            decoded, self._packets = min(self._packets - self._delay, shown), self._packets + 1
+            dts = self._times[decoded] if decoded >= 0 else self._times[0] + decoded * self._step
             for index in [index for index in self._times if index < decoded]:
                 del self._times[index]
             packet.pts, packet.dts = self._times[shown], dts
