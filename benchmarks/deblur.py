@@ -45,11 +45,11 @@ def stream(prewarping: str, size: tuple[int, int], precision: str) -> Callable[[
     limit_threads()
     restore_next = network(prewarping, precision).stream(functools.partial(tf.function, autograph=False))
     video = tf.random.uniform((1, 5, *size, 3))
-    position = iter(range(10**6))
+    position, kept = iter(range(10**6)), {}
 
     def restore_one():
         start = next(position)
-        return finished(restore_next(range(start, start + 5), video))
+        return finished(restore_next(range(start, start + 5), video, kept))
 
     return restore_one
 

@@ -22,8 +22,9 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models import card_named
 from ascendvsr.models.keras_runner import KerasRunner
+from ascendvsr.restoration.inference import inference
 from ascendvsr.restoration.loops import restored_frames, sliding_windows
-from ascendvsr.restoration.restore import inference, restore
+from ascendvsr.restoration.restore import restore
 from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import Settings
 from tests.networks import Mixture, runner

@@ -10,8 +10,9 @@ from ascendvsr.config import load_config
 from ascendvsr.models import card_named
 from ascendvsr.models.flow.spynet import SpyNet
 from ascendvsr.models.keras_runner import KerasRunner
+from ascendvsr.restoration.inference import inference
 from ascendvsr.restoration.loops import restored_frames
-from ascendvsr.restoration.restore import inference, restore
+from ascendvsr.restoration.restore import restore
 from ascendvsr.restoration.settings import Settings, read_settings
 from tests.networks import Mixture, Neighbours, runner
 

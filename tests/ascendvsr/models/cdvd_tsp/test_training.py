@@ -13,21 +13,19 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
 from ascendvsr.models.cdvd_tsp.training import (
+    CDVDTSPTraining,
     CDVDTSPUpdates,
-    check,
-    initialise,
-    make_updates,
-    picture,
     pixels_by_content,
 )
 from ascendvsr.weights import save_weights
+from tests.ascendvsr.models.training_parts import inputs_of, training_of
 from tests.support import TINY_CDVD_TSP
 
 
 class Dimming(keras.Model):
     """A cascade of known outcome: stage s gives the frames of its input times 1 - s / 10."""
 
-    center_frame_idx = 2
+    center_frame_idx, scale = 2, 1
 
     def stages(self, clip):
         return [[0.9 * clip[:, t] for t in (1, 2, 3)], [0.8 * clip[:, 2]]]
@@ -109,7 +107,7 @@ def test_random_pixels_follow_from_the_frames_alone():
 
 def test_the_picture_shows_input_output_and_truth():
     batch = batch_of()
-    strip = picture(Dimming(), batch)
+    strip = CDVDTSPTraining(load_config()).picture(Dimming(), batch)
     assert (strip.shape, strip.dtype) == ((12, 42, 3), np.uint8)
     np.testing.assert_array_equal(strip[:, :14], np.rint(batch["lq"][0, 2].numpy() * 255).astype(np.uint8))
     np.testing.assert_array_equal(strip[:, 28:], np.rint(batch["gt"][0, 2].numpy() * 255).astype(np.uint8))
@@ -131,8 +129,7 @@ def test_the_picture_shows_input_output_and_truth():
 )
 def test_the_recipes_have_the_losses_of_their_source(name, weights, final_only):
     config = load_config(f"configs/cdvd_tsp/{name}.yaml", settings={"cdvd_tsp.flow_checkpoint": ""})
-    check(config)
-    updates = make_updates(config)
+    updates = training_of(config).updates()
     assert (updates.weights, updates.final_only) == (weights, final_only)
 
 
@@ -143,12 +140,12 @@ def test_the_recipes_have_the_losses_of_their_source(name, weights, final_only):
         ({"cdvd_tsp.loss_ms_ssim": 0.84, "data.train_in_size": [160, 256]}, "at least 161 pixels a side"),
         ({"model.size": "crop", "data.train_in_size": [66, 64]}, "multiples of 4"),
         ({"cdvd_tsp.flow_checkpoint": "nowhere.pytorch"}, r"nowhere\.pytorch"),
-        ({"cdvd_tsp.loss_hem": -1.0}, "should not be negative"),
+        ({"cdvd_tsp.loss_hem": -1.0}, r"cdvd_tsp\.loss_hem is -1\.0; it should be from 0 on"),
     ],
 )
 def test_settings_that_cannot_be_trained_on_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
-        check(load_config(settings=TINY_CDVD_TSP | settings))
+        inputs_of(load_config(settings=TINY_CDVD_TSP | settings))
 
 
 def test_the_flow_network_begins_with_weights_of_its_own(tmp_path: Path):
@@ -157,11 +154,11 @@ def test_the_flow_network_begins_with_weights_of_its_own(tmp_path: Path):
     save_weights(model.flow_net, path)
     model.set_weights([0 * weight for weight in model.get_weights()])
     config = load_config(settings=TINY_CDVD_TSP | {"cdvd_tsp.flow_checkpoint": str(path)})
-    initialise(config, model)
+    training_of(config).initialize(model)
     for variable in model.weights:
         of_flow = any(variable is other for other in model.flow_net.weights)
         assert variable.numpy().any() == of_flow, variable.path
 
     save_weights(model, path)
     with pytest.raises(InputError, match="does not fit the network PWCNet"):
-        initialise(config, model)
+        training_of(config).initialize(model)

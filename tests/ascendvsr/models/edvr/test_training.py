@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ascendvsr.models.edvr.training import EDVRUpdates, picture, psnr
+from ascendvsr.config import load_config
+from ascendvsr.models.edvr.training import EDVRTraining, EDVRUpdates
+from ascendvsr.models.training import psnr
 from ascendvsr.training.offsets import offset_magnitudes
 from tests.networks import Mixture
 
@@ -54,7 +56,7 @@ def test_psnr_is_that_of_each_sample_clipped():
 
 
 def test_the_picture_shows_input_output_and_truth(batch):
-    strip = picture(Mixture(), batch)
+    strip = EDVRTraining(load_config()).picture(Mixture(), batch)
     assert (strip.shape, strip.dtype) == ((8, 36, 3), np.uint8)
     middle = batch["lq"].numpy()[0, 2].repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(strip[:, :12], np.rint(middle * 255).astype(np.uint8))

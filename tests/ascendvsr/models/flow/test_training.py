@@ -11,7 +11,9 @@ import tensorflow as tf
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.flow import training as flow
+from ascendvsr.training.plan import read_plan
 from tests.ascendcv.dataloader.flow_sets import HEIGHT, WIDTH, make_flying_chairs, make_sintel
+from tests.ascendvsr.models.training_parts import inputs_of, training_of
 from tests.support import PROJECT, command_line
 
 
@@ -40,8 +42,9 @@ def data(tmp_path_factory, photograph) -> dict[str, str]:
 
 
 @pytest.fixture
-def config(data):
-    return load_config(PROJECT / "configs/deblur_devil/pwcnet_flyingchairs.yaml", settings=data)
+def config(data, tmp_path):
+    settings = data | {"data.train_batch_size": 2, "output_dir": str(tmp_path / "run")}
+    return load_config(PROJECT / "configs/deblur_devil/pwcnet_flyingchairs.yaml", settings=settings)
 
 
 @pytest.mark.parametrize("name", ["pwcnet", "flownet1s"])
@@ -64,30 +67,31 @@ def test_the_loss_reports_errors_in_pixels():
 
 
 def test_batches_are_of_the_training_part(config):
-    batch = next(iter(flow.training_batches(config, (0, 1), 2, 0)))
+    batch = next(iter(training_of(config).batches((0, 1), 2, 0)))
     assert batch["lq"].shape == (2, 2, HEIGHT, WIDTH, 3)
-    assert flow.steps_per_epoch(config, 2) == 2  # of five pairs one is for validation
+    assert read_plan(config).steps_per_epoch == 2  # of five pairs one is for validation
 
 
 def test_validation_is_the_mean_error_on_sintel(config):
-    assert flow.scores(config, Constant()) == {"epe": pytest.approx(0, abs=1e-5)}
+    assert training_of(config).scores(Constant()) == {"epe": pytest.approx(0, abs=1e-5)}
 
 
 def test_the_picture_shows_frames_flow_and_true_flow(config):
     batch = {"lq": tf.ones((1, 2, 8, 10, 3)), "flow": tf.broadcast_to([2.0, 1.0], (1, 8, 10, 2))}
-    picture = flow.picture(Constant(), batch)
+    picture = training_of(config).picture(Constant(), batch)
     assert (picture.shape, picture.dtype) == ((8, 40, 3), np.uint8)
     np.testing.assert_array_equal(picture[:, :20], 255)
     np.testing.assert_array_equal(picture[:, 20:30], picture[:, 30:])
 
 
 def test_sets_that_are_not_there_are_refused(data):
-    cfg = load_config(settings=data | {"flow.train_dir": "none"})
+    cfg = load_config(settings=data | {"model.name": "PWCNet", "flow.train_dir": "none"})
     with pytest.raises(InputError, match="there is no folder none; it should be FlyingChairs_release/data"):
-        flow.check(cfg)
-    cfg = load_config(settings=data | {"flow.eval_dir": "none", "solver.validation_interval": 5})
+        inputs_of(cfg)
+    changes = {"model.name": "PWCNet", "flow.eval_dir": "none", "solver.validation_interval": 5}
+    cfg = load_config(settings=data | changes)
     with pytest.raises(InputError, match="there is no folder none/training/clean"):
-        flow.check(cfg)
+        inputs_of(cfg)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ ALONE = {
 
 def names_of(case: str) -> dict[str, np.ndarray]:
     """The names and shapes of a case's weights; the values do not matter."""
-    entries = Case(VECTORS / f"{case}.json")._description["state_dict"]
+    entries = Case(VECTORS / f"{case}.json").extra["state_dict"]
     return {name: np.broadcast_to(np.float32(0), shape) for name, (shape, _) in entries.items()}
 
 

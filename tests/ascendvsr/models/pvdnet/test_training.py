@@ -15,6 +15,7 @@ from ascendvsr.models.pvdnet import training as pvdnet
 from ascendvsr.models.pvdnet.network import PVDNet
 from ascendvsr.training.groups import make_groups
 from ascendvsr.weights import load_weights, save_weights, state_dict
+from tests.ascendvsr.models.training_parts import inputs_of, training_of
 from tests.networks import Recurrence
 from tests.support import TINY_PVDNET
 
@@ -119,38 +120,37 @@ def test_a_clip_gives_an_update_for_each_frame_between_two_others(batch):
 
 
 def test_fifteen_frames_give_thirteen_updates():
-    updates = pvdnet.make_updates(load_config("configs/pvdnet/pvdnet_dvd.yaml"))
+    updates = pvdnet.PVDNetTraining(load_config("configs/pvdnet/pvdnet_dvd.yaml")).updates()
     assert (updates.count, updates.reduction) == (13, "mean")
 
 
 def test_only_the_deblurring_network_learns():
     names = list(state_dict(PVDNet(num_blocks=1, channels=8)))
-    groups = make_groups(names, pvdnet.freeze(None))
+    groups = make_groups(names, pvdnet.PVDNetTraining(load_config()).param_groups())
     learning = {names[index] for index in groups.active(10**9)}
     assert learning == {name for name in names if name.startswith("PVDNet.")}
 
 
 def test_pictures(batch):
-    sheet = bimnet.picture(Shift(3.0), batch)
+    sheet = bimnet.BIMNetTraining(load_config()).picture(Shift(3.0), batch)
     assert (sheet.shape, sheet.dtype) == ((16, 4 * 24, 3), np.uint8)
-    strip = pvdnet.picture(Video(), batch)
+    strip = pvdnet.PVDNetTraining(load_config()).picture(Video(), batch)
     assert (strip.shape, strip.dtype) == ((16, 3 * 24, 3), np.uint8)
     np.testing.assert_array_equal(strip[:, 48:], np.rint(batch["gt"][0, 1] * 255))
 
 
 def test_stage_two_refuses_an_untrained_bimnet_unless_told(tmp_path):
     with pytest.raises(InputError, match="bimnet_checkpoint"):
-        pvdnet.check(configured(tmp_path))
-    pvdnet.check(configured(tmp_path, pvdnet__allow_untrained_bimnet=True))
+        inputs_of(configured(tmp_path))
+    assert inputs_of(configured(tmp_path, pvdnet__allow_untrained_bimnet=True)) is None
 
 
 @pytest.mark.parametrize("kind", ["bimnet", "pvdnet"])
 def test_bimnet_is_taken_from_its_own_file_or_from_a_whole_pvdnet(kind, bimnet_file, pvdnet_file, tmp_path):
     path = {"bimnet": bimnet_file, "pvdnet": pvdnet_file}[kind]
     cfg = configured(tmp_path, pvdnet__bimnet_checkpoint=str(path))
-    pvdnet.check(cfg)
     model = PVDNet(num_blocks=1, channels=8)
-    pvdnet.initialise(cfg, model)
+    training_of(cfg).initialize(model)
     again = LiteFlowNet() if kind == "bimnet" else PVDNet(num_blocks=1, channels=8)
     load_weights(again, path)
     expected = again if kind == "bimnet" else again.BIMNet
@@ -159,25 +159,25 @@ def test_bimnet_is_taken_from_its_own_file_or_from_a_whole_pvdnet(kind, bimnet_f
 
 
 def test_a_whole_pvdnet_to_start_from_brings_its_bimnet(pvdnet_file, tmp_path):
-    pvdnet.check(configured(tmp_path, init_from=str(pvdnet_file)))
+    assert inputs_of(configured(tmp_path, init_from=str(pvdnet_file))) is None
     with pytest.raises(InputError, match="both hold BIMNet"):
-        pvdnet.check(configured(tmp_path, init_from=str(pvdnet_file), pvdnet__bimnet_checkpoint=str(pvdnet_file)))
+        inputs_of(configured(tmp_path, init_from=str(pvdnet_file), pvdnet__bimnet_checkpoint=str(pvdnet_file)))
 
 
 def test_other_weights_are_no_bimnet(tiny_edvr_checkpoint, bimnet_file, tmp_path):
     with pytest.raises(InputError, match="holds no BIMNet"):
-        pvdnet.check(configured(tmp_path, pvdnet__bimnet_checkpoint=str(tiny_edvr_checkpoint)))
+        inputs_of(configured(tmp_path, pvdnet__bimnet_checkpoint=str(tiny_edvr_checkpoint)))
     with pytest.raises(InputError, match="bimnet_checkpoint"):  # where a BIMNet is to be named
-        pvdnet.check(configured(tmp_path, init_from=str(bimnet_file)))
+        inputs_of(configured(tmp_path, init_from=str(bimnet_file)))
 
 
 def test_clips_that_are_too_short_are_refused(tmp_path):
     with pytest.raises(InputError, match="between two others"):
-        pvdnet.check(configured(tmp_path, model__num_frames=1))
+        inputs_of(configured(tmp_path, model__num_frames=1))
     with pytest.raises(InputError, match="pairs of frames"):
-        bimnet.check(configured(tmp_path, model__name="BIMNet", model__num_frames=1))
+        inputs_of(configured(tmp_path, model__name="BIMNet", model__num_frames=1))
 
 
 def test_bimnet_has_no_frames_to_validate(tmp_path):
     with pytest.raises(InputError, match="validation_interval 0"):
-        bimnet.check(configured(tmp_path, model__name="BIMNet", solver__validation_interval=10))
+        inputs_of(configured(tmp_path, model__name="BIMNet", solver__validation_interval=10))

@@ -12,8 +12,8 @@ from ascendcv.dataloader.image import read_image
 from ascendvsr.config import load_config
 from ascendvsr.datasets import training_clips
 from ascendvsr.models.builder import build_model
-from ascendvsr.models.rvrt.training import initialise, make_updates
 from ascendvsr.weights import load_weights
+from tests.ascendvsr.models.training_parts import training_of
 from tests.support import PROJECT, command_line
 
 BASELINE = {"sr": "psnr_bicubic", "deblur": "psnr_input", "denoise": "psnr_input"}
@@ -39,7 +39,7 @@ def test_minutes_of_training_lower_the_loss_and_raise_psnr_on_the_held_out_clip(
 
     config = load_config(file, settings=places)
     model = build_model(config)
-    initialise(config, model)
+    training_of(config).initialize(model)
     before = training_loss(config, model)
     load_weights(model, tmp_path)
     assert training_loss(config, model) < before
@@ -47,6 +47,7 @@ def test_minutes_of_training_lower_the_loss_and_raise_psnr_on_the_held_out_clip(
 
 def training_loss(config, model) -> float:
     """The mean loss of four frames of each training clip, with noise where the task has it."""
+    updates = training_of(config).updates()
     sigma = np.float32(30 / 255) if config.data.sigma else np.float32(0)
     rng = np.random.default_rng(0)
     losses = []
@@ -57,5 +58,5 @@ def training_loss(config, model) -> float:
         )
         lq = lq + sigma * rng.standard_normal(lq.shape, np.float32)
         batch = {"lq": lq, "gt": gt, "sigma": sigma[np.newaxis]}
-        losses.append(float(make_updates(config).loss(model, batch, tf.constant(0), ())[0]))
+        losses.append(float(updates.loss(model, batch, tf.constant(0), ())[0]))
     return float(np.mean(losses))

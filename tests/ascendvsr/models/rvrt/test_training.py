@@ -12,17 +12,18 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.flow.spynet import SpyNet
 from ascendvsr.models.rvrt.network import RVRT
-from ascendvsr.models.rvrt.training import TARGET, check, freeze, initialise, make_updates, network_input, picture
+from ascendvsr.models.rvrt.training import RVRTTraining, network_input
 from ascendvsr.training.groups import make_groups
 from ascendvsr.weights import save_weights
 from ascendvsr.weights.mapping import state_dict
+from tests.ascendvsr.models.training_parts import inputs_of, training_of
 from tests.support import TINY_RVRT
 
 
 class Enlarging(keras.Model):
     """Frames with every pixel doubled and, with a noise map, that much brighter."""
 
-    time, scale = "clip", 2
+    scale = 2
 
     def __init__(self, in_channels: int = 3):
         super().__init__()
@@ -48,14 +49,15 @@ def batch() -> dict[str, tf.Tensor]:
 
 @pytest.mark.parametrize("in_channels", [3, 4])
 def test_the_loss_is_charbonnier_s_mean_over_all_frames(batch, in_channels):
-    network, updates = Enlarging(in_channels), make_updates(load_config())
+    network, training = Enlarging(in_channels), RVRTTraining(load_config())
+    updates = training.updates()
     loss, report, state = updates.loss(network, batch, tf.constant(0), updates.start(network, batch))
     restored = network(network_input(network, batch)).numpy().astype(np.float64)
     difference = restored - batch["gt"].numpy()
     assert float(loss) == pytest.approx(np.sqrt(difference**2 + 1e-9).mean(), rel=1e-5)
     errors = np.mean((restored.clip(0, 1) - batch["gt"].numpy()) ** 2, axis=(2, 3, 4))
     assert float(report["psnr"]) == pytest.approx(np.mean(-10 * np.log10(errors)), rel=1e-5)
-    assert (state, updates.count, updates.reduction, TARGET) == ((), 1, "mean", "all")
+    assert (state, updates.count, updates.reduction, training.target) == ((), 1, "mean", "all")
 
 
 @pytest.mark.slow
@@ -67,7 +69,7 @@ def test_a_graph_of_steps_gives_the_same_loss_and_gradients(batch):
 
     def step():
         with tf.GradientTape() as tape:
-            loss, _, _ = make_updates(load_config()).loss(model, batch, tf.constant(0), ())
+            loss, _, _ = RVRTTraining(load_config()).updates().loss(model, batch, tf.constant(0), ())
         return loss, tape.gradient(loss, variables)
 
     loss, gradients = step()
@@ -86,7 +88,7 @@ def test_each_clip_gets_a_map_of_its_own_noise(batch):
 
 @pytest.mark.parametrize("in_channels", [3, 4])
 def test_the_picture_shows_input_output_and_truth(batch, in_channels):
-    strip = picture(Enlarging(in_channels), batch)
+    strip = RVRTTraining(load_config()).picture(Enlarging(in_channels), batch)
     assert (strip.shape, strip.dtype) == ((6, 30, 3), np.uint8)
     first = batch["lq"].numpy()[0, 0].repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(strip[:, :10], np.rint(first * 255).astype(np.uint8))
@@ -96,7 +98,8 @@ def test_the_picture_shows_input_output_and_truth(batch, in_channels):
 
 def test_spynet_rests_and_then_learns_at_a_quarter_of_the_rate():
     names = ["spynet.basic_module.0.basic_module.8.bias", "conv_last.bias"]
-    groups = make_groups(names, freeze(load_config("configs/rvrt/001_videosr_bi_reds_30frames.yaml")))
+    training = RVRTTraining(load_config("configs/rvrt/001_videosr_bi_reds_30frames.yaml"))
+    groups = make_groups(names, training.param_groups())
     assert groups.lr_factors == [0.25, 1.0]
     assert groups.active(29_998) == (1,)  # iteration 29,999
     assert groups.active(29_999) == (0, 1)
@@ -115,8 +118,7 @@ def test_spynet_begins_with_its_own_weights_or_those_of_an_rvrt(tmp_path: Path):
         fresh = RVRT(**_arguments())
         settings = {"rvrt.spynet_checkpoint": str(path), "output_dir": str(tmp_path / "run")}
         config = load_config(settings=settings | {"model.name": "RVRT"})
-        check(config)
-        initialise(config, fresh)
+        training_of(config).initialize(fresh)
         for name, array in state_dict(trained).items():
             np.testing.assert_array_equal(state_dict(fresh.spynet)[name], array)
 
@@ -133,7 +135,7 @@ def _arguments() -> dict:
     ("settings", "message"),
     [
         ({}, "SpyNet keeps its weights until step 30000, and it has none: .*rvrt.spynet_checkpoint"),
-        ({"rvrt.fix_iter": 0, "data.sigma": [0, 50]}, r"data.sigma is \[0, 50\], and the network is not told"),
+        ({"rvrt.fix_iter": 0, "data.sigma": [0, 50]}, r"data.sigma is \[0.0, 50.0\], and the network is not told"),
         (
             {"rvrt.fix_iter": 0, "rvrt.nonblind_denoising": True},
             "data.sigma is \\[\\], and rvrt.nonblind_denoising",
@@ -144,13 +146,13 @@ def _arguments() -> dict:
 def test_settings_that_cannot_train_are_refused(tmp_path: Path, settings: dict, message: str):
     config = load_config(settings={"model.name": "RVRT", "output_dir": str(tmp_path)} | settings)
     with pytest.raises(InputError, match=message):
-        check(config)
+        inputs_of(config)
 
 
 def test_weights_of_something_else_are_no_spynet(tmp_path: Path, tiny_edvr_checkpoint: Path):
     settings = {"rvrt.spynet_checkpoint": str(tiny_edvr_checkpoint), "output_dir": str(tmp_path)}
     with pytest.raises(InputError, match="holds no SpyNet"):
-        check(load_config(settings=settings | {"model.name": "RVRT"}))
+        inputs_of(load_config(settings=settings | {"model.name": "RVRT"}))
 
 
 def test_bfloat16_gives_a_finite_loss_near_that_of_float32(batch):
@@ -160,7 +162,7 @@ def test_bfloat16_gives_a_finite_loss_near_that_of_float32(batch):
         narrow = RVRT(**_arguments(), use_checkpoint_attn=True, use_checkpoint_ffn=True)
     narrow.set_weights(whole.get_weights())
     batch = {"lq": batch["lq"], "gt": tf.repeat(tf.repeat(batch["lq"], 4, axis=2), 4, axis=3)}
-    updates = make_updates(load_config())
+    updates = RVRTTraining(load_config()).updates()
     losses = []
     for model in (whole, narrow):
         with tf.GradientTape() as tape:
