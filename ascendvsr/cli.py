@@ -27,6 +27,7 @@ class Command:
         description: more of it; '': the summary says all.
         options: adds what only this command takes.
         has_config: whether `--config` names a file of settings.
+        names_inputs: whether what stands without an option are files rather than KEY VALUE pairs.
     """
 
     summary: str
@@ -34,6 +35,7 @@ class Command:
     description: str = ""
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     has_config: bool = True
+    names_inputs: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +83,9 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
     else:
         raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(sorted(COMMANDS))}")
     # The parser of the command by itself: options and KEY VALUE pairs may stand in any order.
-    arguments = _parser(command)[1].parse_intermixed_args(rest)
+    arguments = _parser(command)[1].parse_intermixed_args(_as_one_word(rest))
+    if COMMANDS[command].names_inputs:
+        arguments.settings = [word for pair in arguments.set for word in pair]
     if len(arguments.settings) % 2:
         raise InputError(f"settings come as KEY VALUE pairs; {arguments.settings[-1]!r} has no value")
     for option, key in _OPTION_KEYS.items():
@@ -89,6 +93,15 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
             arguments.settings += [key, getattr(arguments, option)]
     arguments.settings += ["mode", command]
     return command, arguments
+
+
+def _as_one_word(argv: list[str]) -> list[str]:
+    """`--tile auto` as one word, because `--tile` otherwise takes three numbers."""
+    joined = list(argv)
+    for at in range(len(joined) - 1, 0, -1):
+        if joined[at - 1 : at + 1] == ["--tile", "auto"]:
+            joined[at - 1 : at + 1] = ["--tile-auto"]
+    return joined
 
 
 def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
@@ -106,8 +119,16 @@ def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.Argume
             entry.options(own)
             if entry.has_config:
                 own.add_argument("--config", "--config-file", dest="config_file", metavar="YAML", help="settings")
-            own.add_argument("settings", nargs="*", metavar="KEY VALUE", help="settings that differ")
+            _add_settings(own, entry)
     return parser, parsers.choices.get(command)
+
+
+def _add_settings(parser: argparse.ArgumentParser, command: Command) -> None:
+    if command.names_inputs:
+        text = "a setting that differs; may be said again"
+        parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help=text)
+    else:
+        parser.add_argument("settings", nargs="*", metavar="KEY VALUE", help="settings that differ")
 
 
 # option -> the key that it sets
@@ -141,6 +162,44 @@ def _inference_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
     parser.add_argument("--output", metavar="PATH", help="a folder, or a video file (.mp4)")
     _sigma(parser)
+
+
+def _restore_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "inputs", nargs="+", metavar="IN", help="files, folders of frames or of videos, patterns; - is a y4m stream"
+    )
+    add("--output", "-o", metavar="OUT", help="a file or a folder; without: NAME_restored beside each input")
+    _checkpoint(parser)
+    add("--overwrite", action="store_true", help="replace files that exist; an input never is")
+    part = parser.add_argument_group("which part")
+    part.add_argument("--start", metavar="TIME", help="the first frame: a number, or a time such as 1:23.5")
+    part.add_argument("--frames", type=int, metavar="N", help="how many frames")
+    part.add_argument(
+        "--stream", type=int, metavar="N", help="which stream of the file; without: the largest video"
+    )
+    how = parser.add_argument_group("how to restore")
+    _sigma(how)
+    how.add_argument(
+        "--scene-cuts", default="auto", metavar="auto|off|LIST", help="where shots begin; auto for videos"
+    )
+    how.add_argument(
+        "--tile", nargs=3, metavar=("T", "H", "W"), help="frames, height and width; or auto, by --memory"
+    )
+    how.add_argument("--tile-auto", action="store_true", help=argparse.SUPPRESS)
+    how.add_argument("--tile-overlap", nargs=3, metavar=("t", "h", "w"), help="of neighboring tiles")
+    how.add_argument("--memory", metavar="SIZE", help="what --tile auto may take, such as 4G")
+    how.add_argument("--deinterlace", action="store_true", help="turn interlaced frames into whole ones (bwdif)")
+    how.add_argument(
+        "--on-error", default="skip", choices=("skip", "stop", "repeat"), help="frames that do not decode"
+    )
+    how.add_argument("--hdr", default="keep", choices=("keep", "refuse"), help="high dynamic range and wide gamuts")
+    video = parser.add_argument_group("how to write")
+    video.add_argument("--format", choices=("png", "tiff", "jpg", "webp"), help="a folder of such images")
+    video.add_argument("--codec", choices=("h264", "hevc", "av1", "vp9", "prores", "ffv1"), help="of a video")
+    video.add_argument("--crf", type=int, metavar="N", help="its quality: lower is better and larger")
+    video.add_argument("--preset", metavar="NAME", help="how long the encoder takes for it")
+    video.add_argument("--pix-fmt", metavar="NAME", help="how pixels are stored, as ffmpeg names it")
 
 
 def _cost_options(parser: argparse.ArgumentParser) -> None:
@@ -177,6 +236,13 @@ COMMANDS = {
         "ascendvsr.commands:evaluate",
         "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and .csv.",
         _eval_options,
+    ),
+    "restore": Command(
+        "restore footage of any kind: videos, pictures, folders of them",
+        "ascendvsr.commands:restore",
+        "Restore footage. Every frame keeps its time; sound, subtitles, colors and metadata are carried over.",
+        _restore_options,
+        names_inputs=True,
     ),
     "inference": Command(
         "restore a folder of frames, a folder of such folders, or a video",

@@ -63,10 +63,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def inference(arguments: argparse.Namespace) -> None:
     """The command `inference`."""
-    from ascendvsr.restoration.restore import inference
+    from ascendvsr.restoration.inference import inference
 
     trained = _restoring(_trained(arguments))
     inference(trained.cfg, trained.card, trained.runner)
+
+
+def restore(arguments: argparse.Namespace) -> None:
+    """The command `restore`."""
+    from ascendvsr.restoration.command import restore_clips
+
+    trained = _restoring(_trained(arguments))
+    restore_clips(arguments, trained.cfg, trained.card, trained.runner)
 
 
 def freeze(arguments: argparse.Namespace) -> None:
