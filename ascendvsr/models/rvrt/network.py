@@ -18,12 +18,12 @@ from ascendcv.ops.resize import resize
 from ascendcv.ops.windows import shifted_window_mask
 from ascendvsr.layers.flow_blocks import head_dtype
 from ascendvsr.layers.padding import to_multiple
+from ascendvsr.layers.turns import in_turn
 from ascendvsr.models.flow.spynet import SpyNet
 from ascendvsr.models.rvrt.clips import (
     CLIP,
     clips_of,
     enlarged,
-    in_turn,
     reversed_clips,
     shuffle,
     two_clip_flows,
