@@ -1,10 +1,13 @@
 """Tiles that fit into memory: how much a network takes is measured, and the tile chosen before the work begins."""
 
+import contextlib
+import functools
 import math
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import SMALLEST_TILE, Settings
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_PROBES = (64, 128)  # sides of the tiles that are measured
+_PROBE = 64  # side of the smaller tile that is measured
 _STEP = 16  # sides of tiles are multiples of it
 _FRAMES_HELD = 12  # of the input and of the output, in the queues of reading and writing
 
@@ -26,10 +29,19 @@ def read_size(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
-def peak_memory() -> int:
-    """The most memory that this process has held, in bytes. Not on Windows, whose Python cannot tell."""
-    import resource
+def peak_memory(work: Callable[[], object]) -> int:
+    """The most memory in bytes that this process holds while `work` runs.
 
+    Where the system does not let a process begin to count anew (all but Linux), it is the most since its start.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+        work()
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
+    import resource  # not on Windows
+
+    work()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak << 10
 
@@ -40,7 +52,7 @@ def fitting_tile(
     settings: Settings,
     budget: int,
     smallest: int = 1,
-    peak: Callable[[], int] = peak_memory,
+    measure: Callable[[Callable[[], object]], int] = peak_memory,
 ) -> Settings:
     """The settings with the largest tile with which this process stays within `budget` bytes.
 
@@ -51,15 +63,16 @@ def fitting_tile(
         size: (height, width) of the frames.
         settings: with how many frames a network that restores clips gets at once.
         smallest: side of the smallest tile that the network's card allows.
-        peak: the most memory that the process has held so far, in bytes.
+        measure: what tells how much memory a function takes at most.
     Raises:
         InputError: no tile fits; the message says what the smallest one needs.
     """
     frames = runner.window or min(settings.tile_frames or 32, 32)
     measured = []
-    for side in (max(side, smallest) for side in _PROBES):
-        runner(np.zeros((1, frames, side, side, runner.channels), np.float32))
-        measured.append((side * side, peak()))
+    for side in (max(smallest, _PROBE), 2 * max(smallest, _PROBE)):
+        clip = np.zeros((1, frames, side, side, runner.channels), np.float32)
+        runner(clip)  # tracing and compiling take memory once
+        measured.append((side * side, measure(functools.partial(runner, clip))))
     (fewer, low), (more, high) = measured
     per_pixel = max((high - low) / (more - fewer), 1.0)
     height, width = size
