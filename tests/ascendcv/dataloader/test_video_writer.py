@@ -73,10 +73,8 @@ def middles(planes: np.ndarray) -> np.ndarray:
 def test_color_bars_come_back_within_one_code_value_of_float64(tmp_path, chroma, matrix, full, bits):
     deep = "" if bits == 8 else f"{bits}le"
     pixel_format = f"gbrp{deep}" if chroma == "rgb" else f"yuv{chroma}p{deep}"
-    peak, tags = (
-        (1 << bits) - 1,
-        (0 if chroma == "rgb" else matrix, 2 if full else 1, 14 if matrix == 9 else 1, matrix),
-    )
+    peak = (1 << bits) - 1
+    tags = (0, 2, 13, 1) if chroma == "rgb" else (matrix, 2 if full else 1, 14 if matrix == 9 else 1, matrix)
     if chroma == "rgb":
         codes = np.rint(BARS[:, [1, 2, 0]] * peak)
         expected = codes[:, [2, 0, 1]] / peak
