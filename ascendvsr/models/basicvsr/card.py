@@ -7,6 +7,7 @@ from yacs.config import CfgNode
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import integer, number, path
 from ascendvsr.models.basicvsr.weights import detect
+from ascendvsr.models.basicvsr.zoo import ZOO
 from ascendvsr.models.card import Card
 
 SETTINGS = {
@@ -34,6 +35,7 @@ CARDS = (
         arguments=arguments,
         detect=detect,
         settings={"basicvsr": SETTINGS},
+        zoo=ZOO,
         training="ascendvsr.models.basicvsr.training:BasicVSRTraining",
         read_inputs="ascendvsr.models.basicvsr.inputs:read_inputs",
         smallest_tile=lambda cfg: 33,  # smaller frames are padded, and tiles of padding are not worth their time
