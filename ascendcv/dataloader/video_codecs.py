@@ -163,6 +163,8 @@ def _choice(name: str, pixel_format: str, color: Color, crf, preset, notes, path
     elif color.matrix == RGB:
         color = replace(color, matrix=1, full_range=False)
     options |= _color_options(name, color)
+    if layout.chroma == "420":
+        options["chroma_sample_location"] = "left"
     encoder = codec.rgb_encoder if layout.family == "rgb" and codec.rgb_encoder else codec.encoder
     return Choice(name, encoder, pixel_format, color, options, notes)
 
