@@ -20,6 +20,7 @@ from ascendvsr.layers.flow_blocks import head_dtype
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.turns import in_turn
 from ascendvsr.models.flow.spynet import SpyNet
+from ascendvsr.models.presets import Pretrained
 from ascendvsr.models.rvrt.clips import (
     CLIP,
     clips_of,
@@ -36,7 +37,7 @@ BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class RVRT(keras.Model):
+class RVRT(Pretrained, keras.Model):
     """Restores all frames of a clip: x4 super-resolution, or deblurring and denoising at the input's size.
 
     Args:
