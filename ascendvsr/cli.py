@@ -142,8 +142,16 @@ _OPTION_KEYS = {
 
 
 def _checkpoint(parser: argparse.ArgumentParser) -> None:
-    text = "weights: .pth, .safetensors, .npz, .h5, EDVR-<step>; or best, latest, epoch:N in output_dir"
-    parser.add_argument("--checkpoint", metavar="PATH", help=text)
+    text = (
+        "weights: .pth, .safetensors, .npz, .h5, EDVR-<step>; best, latest, epoch:N in output_dir; or a name that "
+        "`ascendvsr models` lists"
+    )
+    parser.add_argument("--checkpoint", "--model", metavar="PATH", help=text)
+    _yes(parser)
+
+
+def _yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="download what is named and not here, without asking")
 
 
 def _sigma(parser: argparse.ArgumentParser) -> None:
@@ -202,6 +210,22 @@ def _restore_options(parser: argparse.ArgumentParser) -> None:
     video.add_argument("--pix-fmt", metavar="NAME", help="how pixels are stored, as ffmpeg names it")
 
 
+def _models_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only those with all of these words")
+
+
+def _download_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of weights or of a test set: `ascendvsr models` lists them")
+    parser.add_argument("--to", metavar="DIR", help="where to; without: the user's cache, where commands look")
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of published weights")
+    parser.add_argument("data", metavar="DATA", help="the folder of the paper's test set, or its name")
+    parser.add_argument("--test-set", metavar="NAME", help="which test set DATA is, where its name does not tell")
+    _yes(parser)
+
+
 def _cost_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", nargs=2, type=int, default=(720, 1280), metavar=("H", "W"), help="of the frames; 720 1280"
@@ -216,6 +240,7 @@ def _flow_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", metavar="B", help="an image of the same size: the frame that it leads to")
     parser.add_argument("out", metavar="OUT", help="where results go: the beginning of their names")
     parser.add_argument("--model", required=True, choices=FLOW_NAMES, help="the flow network")
+    _yes(parser)
     parser.add_argument(
         "--checkpoint",
         required=True,
@@ -270,6 +295,30 @@ COMMANDS = {
         "ascendvsr.commands:cost",
         "Count a network's parameters and multiply-accumulate operations; writes cost.txt.",
         _cost_options,
+    ),
+    "models": Command(
+        "list published weights: task, size, licence, the paper's numbers",
+        "ascendvsr.weights.commands:models",
+        options=_models_options,
+        has_config=False,
+        names_inputs=True,
+    ),
+    "download": Command(
+        "fetch published weights or a paper's test set",
+        "ascendvsr.weights.commands:download",
+        "Fetch published weights or a paper's test set by name. A download that was interrupted goes on.",
+        _download_options,
+        has_config=False,
+        names_inputs=True,
+    ),
+    "verify": Command(
+        "measure published weights as their paper did, and compare",
+        "ascendvsr.commands:verify",
+        "Measure published weights by their paper's protocol; prints the published number, the measured one and "
+        "the difference.",
+        _verify_options,
+        has_config=False,
+        names_inputs=True,
     ),
     "doctor": Command(
         "tell which implementation serves each operation here, and why",

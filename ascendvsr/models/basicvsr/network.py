@@ -19,13 +19,14 @@ from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.residual import ResidualBlockNoBN
 from ascendvsr.layers.turns import in_turn
 from ascendvsr.models.flow.spynet import SpyNet
+from ascendvsr.models.presets import Pretrained
 
 SCALE = 4
 SMALLEST_SIDE = 33  # of a frame between which the original's SpyNet can estimate motion
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class BasicVSR(keras.Model):
+class BasicVSR(Pretrained, keras.Model):
     """Restores all frames of a clip, four times as large.
 
     Args:
