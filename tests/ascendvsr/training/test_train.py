@@ -229,7 +229,8 @@ def test_xla_trains(settings):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model.name": "SRCNN"}, "model.name 'SRCNN' cannot be trained"),
+        ({"model.name": "SRCNN"}, "model.name is 'SRCNN'; it should be one of: EDVR, "),
+        ({"model.name": "SpyNet"}, "model.name 'SpyNet' cannot be trained; there are EDVR, "),
         ({"solver.lr_schedule.base_lr": 0.0}, "base_lr should be above 0"),
         ({"solver.loss_scale": "128"}, "solver.loss_scale '128'"),
         (
