@@ -231,7 +231,7 @@ def _number(measure: str, value: float, sign: str = "") -> str:
     if math.isnan(value):
         return "–"
     if math.isinf(value):
-        return "∞"
+        return "∞" if value > 0 else "-∞"
     return f"{value:{sign}.{_DIGITS[measure]}f}"
 
 

@@ -168,6 +168,7 @@ def test_two_fingers_zoom_both_pictures(page: Browser):
     )
     assert box(page, "#left img")[2] == pytest.approx(3 * before[2], rel=0.15)
     assert box(page, "#left img") == box(page, "#right img")
+    assert divider(page) == 50
 
 
 def test_the_wheel_zooms_at_the_pointer_and_dragging_moves_both_pictures(page: Browser):
