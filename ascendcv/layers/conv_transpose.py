@@ -57,6 +57,7 @@ class Conv2DTranspose(keras.Layer):
             initializer=self.kernel_initializer or keras.initializers.RandomUniform(-limit, limit),
             autocast=False,
         )
+        self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
