@@ -88,6 +88,11 @@ def check(activation: str | float | None, residual_place: str) -> None:
         raise ValueError(f"residual_place is {residual_place!r}; it should be one of: {', '.join(RESIDUAL_PLACES)}")
 
 
+def kernel_serves(kernel_shape, dtype: str) -> bool:
+    """Whether `conv2d` calls the compiled kernel for these where its `impl` is 'auto'."""
+    return registry.serving("conv2d", dtype, _kernel_is_faster(kernel_shape, dtype)) == "fused"
+
+
 def _kernel_is_faster(kernel_shape, dtype: str) -> bool:
     """Whether 'auto' should take the compiled kernel where there is one."""
     channels, outputs = kernel_shape[2:]

@@ -170,7 +170,7 @@ def test_auto_composes_what_xla_compiles(jit_compile):
 def test_the_kernel_by_name_is_refused_under_xla():
     kernel = random(3, 3, 16, 16)
     function = tf.function(lambda x: conv2d(x, kernel, impl="fused"), jit_compile=True, autograph=False)
-    with pytest.raises(InputError, match="'fused' here: (XLA|the compiled kernels need)"):
+    with pytest.raises(InputError, match=r"'fused' here: (XLA|the compiled kernels need)"):
         function(tf.ones([1, 5, 5, 16]))
 
 
