@@ -129,7 +129,9 @@ def test_weights_tell_width_and_depth(model):
 
 def test_a_part_of_a_checkpoint_is_refused(model):
     weights = {name: array for name, array in state_dict(model).items() if not name.endswith("trunk.main.0.weight")}
-    with pytest.raises(InputError, match=r"holds a part of BasicVSR only: it lacks backward_trunk\.main\.0\.weight"):
+    with pytest.raises(
+        InputError, match=r"holds a part of BasicVSR only: it lacks backward_trunk\.main\.0\.weight"
+    ):
         detect(weights, "part.pth")
 
 

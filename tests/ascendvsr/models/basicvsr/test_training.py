@@ -57,7 +57,9 @@ def test_a_graph_of_steps_gives_the_same_loss_and_gradients(batch):
 
     def step():
         with tf.GradientTape() as tape:
-            loss, _, _ = BasicVSRTraining(load_config(settings=TINY)).updates().loss(model, batch, tf.constant(0), ())
+            loss, _, _ = (
+                BasicVSRTraining(load_config(settings=TINY)).updates().loss(model, batch, tf.constant(0), ())
+            )
         return loss, tape.gradient(loss, variables)
 
     loss, gradients = step()
