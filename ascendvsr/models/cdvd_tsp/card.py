@@ -12,7 +12,7 @@ from ascendvsr.models.cdvd_tsp.zoo import ZOO
 
 SETTINGS = {
     "n_resblock": integer(3, "residual blocks at each place of the reconstruction network", high=1000),
-    "n_feat": integer(32, "its channels at full size", low=1, high=4096),
+    "n_feat": integer(32, "its channels at full size", low=1, high=512),
     "is_mask_filter": flag(True, "the sharpness prior compares means over 5x5 pixels"),
     "impl": word("auto", "implementation of the flow network's cost volumes", IMPLEMENTATIONS),
     "flow_checkpoint": path("", "weights that the flow network (PWC-Net) begins with: network-default.pytorch"),

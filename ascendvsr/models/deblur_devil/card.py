@@ -15,7 +15,7 @@ from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.deblur_devil.weights import FLOW_PREFIX, detect_dbn, detect_flowdbn
 
 SETTINGS = {
-    "num_feat": integer(64, "channels at full size", low=1, high=4096),
+    "num_feat": integer(64, "channels at full size", low=1, high=1024),
     "output_layer": word("linear", "the last layer; sigmoid as in DBN before the study", ("linear", "sigmoid")),
     "init_type": word("fan_max", "how kernels begin", ("fan_max", "fan_in", "fan_out")),
     "identity_start": flag(False, "begin by adding nothing to the middle frame, for short runs"),
