@@ -22,7 +22,7 @@ SETTINGS = {
     "color_space": word("rgb", "in which the network computes; the released recipe stays in RGB", ("rgb", "ycbcr")),
     "prewarping": word("pwcnet", "the flow network of FlowDBN, frozen", ("pwcnet", "flownet1s")),
     "flow_checkpoint": path("", "weights of that network, for training; FlowDBN's own weights contain it"),
-    "div_flow": number(0.05, "the unit of that network's output is a pixel divided by this", above=0.0, high=1e6),
+    "div_flow": number(0.05, "the unit of that network's output is a pixel divided by this", low=1e-6, high=1e6),
     "impl": word("auto", "implementation of its cost volumes", IMPLEMENTATIONS),
 }
 

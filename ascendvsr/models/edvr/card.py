@@ -48,7 +48,7 @@ SETTINGS = {
         "over the batch, of the sum over H, W, C: mean | sum; pixel: the mean over all",
         ("mean", "sum", "pixel"),
     ),
-    "loss_margin": number(1e-6, "of marginal l1; epsilon of charbonnier"),
+    "loss_margin": number(1e-6, "of marginal l1; epsilon of charbonnier", low=1e-30, high=1e6),
 }
 
 

@@ -14,7 +14,7 @@ SETTINGS = {
     "div_flow": number(
         0.05,
         "PWCNetDevil, FlowNet1S: the unit of the network's output is a pixel divided by this",
-        above=0.0,
+        low=1e-6,
         high=1e6,
     ),
     "impl": word("auto", "implementation of cost volumes", IMPLEMENTATIONS),

@@ -11,23 +11,25 @@ from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.rvrt.weights import detect
 from ascendvsr.models.rvrt.zoo import ZOO
 
-_COUNT = integer(1, "a number", low=1, high=4096)
+_SIDE = integer(1, "tokens", low=1, high=64)
+_COUNT = integer(1, "how many", low=1, high=64)
+_CHANNELS = integer(1, "channels", low=1, high=1024)
 
 SETTINGS = {
-    "window_size": listing([2, 8, 8], "frames, rows and columns of the attention's windows", _COUNT, (3,)),
+    "window_size": listing([2, 8, 8], "frames, rows and columns of the attention's windows", _SIDE, (3,)),
     "num_blocks": listing(
         [1, 2, 1], "residual groups of the extraction, the four branches and the reconstruction", _COUNT, (3,)
     ),
     "depths": listing([2, 2, 2], "attention layers per group of each", _COUNT, (3,)),
-    "embed_dims": listing([144, 144, 144], "channels of each", _COUNT, (3,)),
+    "embed_dims": listing([144, 144, 144], "channels of each", _CHANNELS, (3,)),
     "num_heads": listing([6, 6, 6], "attention heads of each", _COUNT, (3,)),
     "mlp_ratio": number(2.0, "width of the feed-forward parts over that of the features", above=0.0, high=64.0),
     "inputconv_groups": listing(
-        [1, 1, 1, 1, 1, 1], "groups of the convolutions that enter each of the six parts", _COUNT, (6,)
+        [1, 1, 1, 1, 1, 1], "groups of the convolutions that enter each of the six parts", _CHANNELS, (6,)
     ),
     "deformable_groups": integer(12, "groups of channels with offsets of their own", low=1, high=4096),
     "attention_heads": integer(12, "of the deformable attention", low=1, high=4096),
-    "attention_window": listing([3, 3], "taps of the deformable attention", _COUNT, (2,)),
+    "attention_window": listing([3, 3], "taps of the deformable attention", _SIDE, (2,)),
     "max_residue_magnitude": number(10.0, "pixels that an offset may differ from the flow", above=0.0, high=1e6),
     "nonblind_denoising": flag(False, "a fourth input channel is the standard deviation of the noise / 255"),
     "use_checkpoint_attn": flag(False, "training computes attention twice instead of keeping what is inside it"),

@@ -22,7 +22,7 @@ def printed(capsys, *words: str) -> str:
 
 def test_a_name_tells_its_default_meaning_and_values(capsys):
     assert printed(capsys, "solver.grad_clip_norm") == (
-        "solver.grad_clip_norm: 0.0\n    largest norm of the gradient; 0: any\n    a number from 0 on\n"
+        "solver.grad_clip_norm: 0.0\n    largest norm of the gradient; 0: any\n    a number from 0 to 1e+30\n"
     )
 
 

@@ -111,7 +111,7 @@ def value_of(config, key: str):
         (["random_seed", "0x_"], "random_seed should be a whole number, not '0x_'"),
         (["random_seed", "-1"], "random_seed is -1; it should be from 0 to 2147483647 .the command line."),
         (["solver.keep_checkpoints", "-1"], "solver.keep_checkpoints is -1; it should be from 0"),
-        (["solver.grad_clip_norm", "-1"], "solver.grad_clip_norm is -1.0; it should be from 0 on"),
+        (["solver.grad_clip_norm", "-1"], "solver.grad_clip_norm is -1.0; it should be from 0 to"),
         (["solver.ema_decay", "1.5"], "solver.ema_decay is 1.5; it should be from 0 to 0.9999999"),
         (["solver.lr_schedule.base_lr", ".nan"], "solver.lr_schedule.base_lr is nan; it should be from 0"),
         (["data.num_threads", "0"], "data.num_threads is 0; it should be from 1"),
