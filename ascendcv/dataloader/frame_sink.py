@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,7 +43,13 @@ class Sink(contextlib.AbstractContextManager):
         self._context, self.notes = context, notes
 
     def __enter__(self) -> Write:
-        return self._context.__enter__()
+        write = self._context.__enter__()
+
+        def write_frame(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
+            # What waits to be written keeps no pixels of the source.
+            write(name, pixels, None if frame is None else replace(frame, pixels=pixels))
+
+        return write_frame
 
     def __exit__(self, *error: object) -> bool | None:
         return self._context.__exit__(*error)
@@ -69,7 +76,7 @@ def open_sink(
         like: what the frames come from. Its times, colors, pixel format, sound and so on are kept.
         fps: frames per second, for a video of frames without a rate of their own.
         num_threads: threads that write image files; others have one, because their frames are in order.
-        queue_size: frames that may wait for a thread; -1: twice the threads.
+        queue_size: frames that may wait for a thread; -1: twice the threads that there are.
         image_format: of a folder: one of `FOLDER_FORMATS`; None: PNG.
         codec, crf, preset, pixel_format: how a video is encoded, as `video_codecs.choose` takes them.
     Raises:
@@ -77,7 +84,8 @@ def open_sink(
             none; settings of a video for something else.
     """
     text, path = os.fspath(path), Path(path)
-    queue_size = 2 * num_threads if queue_size < 0 else queue_size
+    image_queue = 2 * num_threads if queue_size < 0 else queue_size
+    queue_size = 2 if queue_size < 0 else queue_size
     notes: list[str] = []
     settings = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format}
     if fps <= 0:
@@ -102,7 +110,7 @@ def open_sink(
     if is_folder or not _ENDING.search(suffix):
         if path.is_file():
             raise InputError(f"cannot write to {path}: it is a file; name a folder or a video ({_KNOWN_ENDINGS})")
-        return Sink(_folder_of(path, notes, like, image_format or "png", num_threads, queue_size), notes)
+        return Sink(_folder_of(path, notes, like, image_format or "png", num_threads, image_queue), notes)
     if suffix == ".gif" or (like is not None and like.kind == "animation" and suffix in ANIMATION_SUFFIXES):
         return Sink(_animation(path, notes, queue_size, like, fps), notes)
     if like is not None and like.kind == "picture" and suffix in WRITTEN_SUFFIXES:

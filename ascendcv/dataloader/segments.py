@@ -79,7 +79,7 @@ def open_segmented(
     resume: bool = False,
     length: int = SEGMENT_FRAMES,
     fps: Fraction | float = 24,
-    queue_size: int = 16,
+    queue_size: int = 2,
     **settings: object,
 ) -> Sink:
     """A sink as `open_sink` gives for a video file, which keeps each `length` frames as they are done.

@@ -25,6 +25,7 @@ from ascendcv.dataloader.video_color import (
     color_of,
     layout_of,
     refusal,
+    with_mastering,
 )
 from ascendcv.dataloader.video_decoding import (
     Deinterlacer,
@@ -159,7 +160,7 @@ class VideoSource:
         if self._interlaced and not self._deinterlace:
             raise InputError(f"{self.name} is interlaced; deinterlace it (--deinterlace, bwdif)")
         self._tags = ContainerTags.of(video.codec_context)
-        color = color_of(first, first.height, first.width, self._tags)
+        color = with_mastering(color_of(first, first.height, first.width, self._tags), first)
         if reason := refusal(color):
             raise InputError(f"{self.name} {reason}, which cannot be restored; convert it to BT.709 first")
         self._note_wide_colors(color, hdr)
