@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        signal.signal(signal.SIGTERM, _stop)
+        for number in _END_SIGNALS:
+            signal.signal(number, _stop)
         command, arguments = _parse(argv)
         module, name = COMMANDS[command].work.split(":")
         getattr(importlib.import_module(module), name)(arguments)
@@ -63,8 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+# What ends a command; SIGHUP, of a terminal that is closed, is unknown to Windows.
+_END_SIGNALS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
 def _stop(*_: object) -> None:
-    """SIGTERM ends a command as an exception does, so that threads end and temporary files go."""
+    """They end it as an exception does, so that threads end and temporary files go."""
     raise SystemExit(143)
 
 
@@ -180,6 +185,10 @@ def _restore_options(parser: argparse.ArgumentParser) -> None:
     add("--output", "-o", metavar="OUT", help="a file or a folder; without: NAME_restored beside each input")
     _checkpoint(parser)
     add("--overwrite", action="store_true", help="replace files that exist; an input never is")
+    add("--resume", action="store_true", help="go on where a restoration was stopped")
+    add("--compare", action="store_true", help="write NAME_compare too: frames beside what became of them")
+    add("--report", metavar="FILE.html", help="a page with before and after, which needs no other file")
+    add("--gt", metavar="PATH", help="ground truth, for the report: PSNR and SSIM of each frame")
     part = parser.add_argument_group("which part")
     part.add_argument("--start", metavar="TIME", help="the first frame: a number, or a time such as 1:23.5")
     part.add_argument("--frames", type=int, metavar="N", help="how many frames")
