@@ -1,4 +1,4 @@
-"""Downloads from a real server and a real package: broken off, damaged, too large, hostile, and not there at all."""
+"""Downloads from a real server and a real package: broken off, damaged, too large, hostile, not there at all."""
 
 import hashlib
 import io

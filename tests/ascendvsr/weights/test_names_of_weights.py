@@ -74,7 +74,9 @@ class Terminal:
         return self.answer
 
 
-@pytest.mark.parametrize(("answer", "downloads"), [("y\n", True), ("Yes\n", True), ("\n", False), ("n\n", False), ("", False)])
+@pytest.mark.parametrize(
+    ("answer", "downloads"), [("y\n", True), ("Yes\n", True), ("\n", False), ("n\n", False), ("", False)]
+)
 def test_a_person_is_asked(server, monkeypatch, capsys, answer, downloads):
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     if downloads:
