@@ -69,9 +69,8 @@ def main() -> None:
 def _best(card: Card) -> Result | None:
     """The highest PSNR on the test set that comes first."""
     results = [result for record in card.zoo for result in record.results]
-    return max(
-        (one for one in results if one.test_set == results[0].test_set), key=lambda one: one.psnr, default=None
-    )
+    comparable = [result for result in results if result.test_set == results[0].test_set]
+    return max(comparable, key=lambda result: result.psnr, default=None)
 
 
 def _parameters(card: Card) -> str:

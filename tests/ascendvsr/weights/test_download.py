@@ -84,7 +84,8 @@ def test_a_killed_download_goes_on(server, own_home):
     """The process is killed while it writes one small block after the other."""
     script = (
         "from ascendvsr.models.zoo import Address, Record; from ascendvsr.weights import download; "
-        f"download._BLOCK = 1000; download.get_weights(Record('net', 'a test', 'net.pth', 'CC0', (Address('{server.address}/net.pth'),)))"
+        f"download._BLOCK = 1000; source = Address('{server.address}/net.pth'); "
+        "download.get_weights(Record('net', 'a test', 'net.pth', 'CC0', (source,)))"
     )
     (server.folder / "net.pth").write_bytes(CONTENT * 60)
     part = own_home / "models/net.pth.part"
