@@ -72,4 +72,4 @@ def _read_tf_config(text: str) -> tuple[list[str], int]:
 
 def _is_address(worker: object) -> bool:
     host, _, port = worker.rpartition(":") if isinstance(worker, str) else ("", "", "")
-    return bool(host) and port.isdigit() and 0 < int(port) < 65536
+    return bool(host) and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536
