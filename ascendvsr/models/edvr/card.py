@@ -106,5 +106,6 @@ CARDS = (
         channels=lambda cfg: cfg.edvr.num_in_ch,
         scale=lambda cfg: 1 if cfg.edvr.hr_in else 4,
         restored_frame=lambda cfg: cfg.edvr.center_frame_idx,
+        shares_frames=True,
     ),
 )
