@@ -57,7 +57,7 @@ def test_without_a_terminal_nothing_is_downloaded_unless_told(server, reds_set, 
     assert server.requests == []
 
     assert main([*command, "--yes"]) == 0
-    assert "licence of the weights: Apache-2.0" in capsys.readouterr().out
+    assert "licence of the weights: Apache-2.0" in capsys.readouterr().err
     assert json.loads(Path("outputs/edvr/result/metrics.json").read_text())["network"] == "EDVR"
     assert main(command) == 0  # it is there now
     assert len(server.requests) == 1
@@ -84,13 +84,13 @@ def test_a_person_is_asked(server, monkeypatch, capsys, answer, downloads):
     else:
         with pytest.raises(InputError, match="not downloaded: say --yes"):
             commands.weights_file("tiny_x4", yes=False)
-    assert "download it? [y/N]" in capsys.readouterr().out
+    assert "download it? [y/N]" in capsys.readouterr().err
     assert len(server.requests) == downloads
 
 
 def test_the_command_prints_the_path_and_takes_a_folder(server, tmp_path, capsys):
     assert main(["download", "tiny_x4", "--to", str(tmp_path / "there")]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "there/tiny.weights.h5")
+    assert capsys.readouterr().out == f"{tmp_path / 'there/tiny.weights.h5'}\n"
     assert (tmp_path / "there/tiny.weights.h5").exists()
 
 
