@@ -46,8 +46,8 @@ class DownloadError(Exception):
 def get_weights(record: Record, folder: str | os.PathLike | None = None) -> Path:
     """The file of a record, fetched into `folder` (None: the cache) where it is not there yet.
 
-    Tells its licence, on stderr, when it is fetched. Raises `InputError`, one line that says which file to put where, when no
-    source gives it.
+    Tells its licence, on stderr, when it is fetched. Raises `InputError`, one line that says which file to put
+    where, when no source gives it.
     """
     path = place_of(record, folder)
     if Shipped() in record.sources:
