@@ -28,6 +28,7 @@ class Command:
         options: adds what only this command takes.
         has_config: whether `--config` names a file of settings.
         names_inputs: whether what stands without an option are files rather than KEY VALUE pairs.
+        takes_settings: whether settings can be changed.
     """
 
     summary: str
@@ -36,6 +37,7 @@ class Command:
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     has_config: bool = True
     names_inputs: bool = False
+    takes_settings: bool = True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,6 +91,8 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
         raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(sorted(COMMANDS))}")
     # The parser of the command by itself: options and KEY VALUE pairs may stand in any order.
     arguments = _parser(command)[1].parse_intermixed_args(_as_one_word(rest))
+    if not COMMANDS[command].takes_settings:
+        return command, arguments
     if COMMANDS[command].names_inputs:
         arguments.settings = [word for pair in arguments.set for word in pair]
     if len(arguments.settings) % 2:
@@ -124,7 +128,8 @@ def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.Argume
             entry.options(own)
             if entry.has_config:
                 own.add_argument("--config", "--config-file", dest="config_file", metavar="YAML", help="settings")
-            _add_settings(own, entry)
+            if entry.takes_settings:
+                _add_settings(own, entry)
     return parser, parsers.choices.get(command)
 
 
@@ -235,6 +240,12 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     _yes(parser)
 
 
+def _settings_options(parser: argparse.ArgumentParser) -> None:
+    from ascendvsr.config.explain import add_options
+
+    add_options(parser)
+
+
 def _cost_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", nargs=2, type=int, default=(720, 1280), metavar=("H", "W"), help="of the frames; 720 1280"
@@ -328,6 +339,13 @@ COMMANDS = {
         _verify_options,
         has_config=False,
         names_inputs=True,
+    ),
+    "settings": Command(
+        "search and explain the settings",
+        "ascendvsr.config.explain:explain",
+        options=_settings_options,
+        has_config=False,
+        takes_settings=False,
     ),
     "doctor": Command(
         "tell which implementation serves each operation here, and why",

@@ -8,9 +8,11 @@ the sink's `notes` when it has ended.
 """
 
 import contextlib
+import contextvars
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -37,13 +39,21 @@ _KNOWN_ENDINGS = f"{', '.join(VIDEO_SUFFIXES)}, .y4m, .gif"
 
 
 class Sink(contextlib.AbstractContextManager):
-    """A context that gives `write`, and the notes that it gathers."""
+    """A context that gives `write`, the notes that it gathers, and the seconds that encoding and writing took."""
 
     def __init__(self, context: contextlib.AbstractContextManager[Write], notes: list[str]):
-        self._context, self.notes = context, notes
+        self._context, self.notes, self._clock = context, notes, Clock()
+
+    @property
+    def seconds(self) -> float:
+        return self._clock.seconds
 
     def __enter__(self) -> Write:
-        write = self._context.__enter__()
+        token = _CLOCK.set(self._clock)
+        try:
+            write = self._context.__enter__()
+        finally:
+            _CLOCK.reset(token)
 
         def write_frame(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
             # What waits to be written keeps no pixels of the source.
@@ -53,6 +63,28 @@ class Sink(contextlib.AbstractContextManager):
 
     def __exit__(self, *error: object) -> bool | None:
         return self._context.__exit__(*error)
+
+
+class Clock:
+    """Seconds that work on threads took, all together."""
+
+    seconds = 0.0
+
+    def timed(self, function: Callable) -> Callable:
+        """`function`, whose time counts."""
+
+        def call(*arguments: object) -> object:
+            start = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return call
+
+
+# Of the sink that is being opened: what works in its background counts there.
+_CLOCK: contextvars.ContextVar[Clock] = contextvars.ContextVar("clock")
 
 
 def open_sink(
@@ -176,6 +208,7 @@ def in_background(function: Callable, num_threads: int, queue_size: int) -> Iter
     inside the context, calls that have not begun are dropped and those that have are finished.
     """
     pending = set()
+    function = _CLOCK.get(Clock()).timed(function)
 
     def collect(**options) -> None:
         done, _ = wait(pending, **options)

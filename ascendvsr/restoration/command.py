@@ -194,9 +194,7 @@ def _open(job: Job, arguments: argparse.Namespace, cfg: CfgNode, settings: Setti
         left = None if arguments.frames is None else arguments.frames - done + lead
         source = opened(start + done - lead, left)
     if is_video:
-        sink = open_segmented(
-            target, facts, like=source.footage, resume=bool(done), queue_size=_queue(cfg), **writing
-        )
+        sink = open_segmented(target, facts, like=source.footage, resume=bool(done), **writing)
     else:
         sink = open_sink(
             target,
@@ -217,10 +215,6 @@ def _open(job: Job, arguments: argparse.Namespace, cfg: CfgNode, settings: Setti
 # Frames before what is left of a clip that was stopped: more than windows, overlapping chunks and the detection of
 # cuts look back.
 _LEAD = 16
-
-
-def _queue(cfg: CfgNode) -> int:
-    return cfg.writer_queue_size if cfg.writer_queue_size > 0 else 2 * cfg.writer_num_threads
 
 
 def _job_facts(job: Job, arguments: argparse.Namespace, cfg: CfgNode) -> dict[str, object]:
