@@ -170,4 +170,4 @@ def test_a_run_leaves_spynet_as_it_is_at_first(sample, spynet_file, ascendvsr, t
     trained, spynet = load_checkpoint(tmp_path / "outputs"), load_checkpoint(spynet_file)
     for name, array in spynet.items():
         np.testing.assert_array_equal(trained[f"spynet.{name}"], array)
-    assert np.any(trained["conv_last.bias"] != 0)
+    assert np.any(trained["forward_trunk.main.2.0.conv1.bias"] != 0)  # where it begins
