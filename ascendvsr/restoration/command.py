@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import itertools
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -122,20 +123,13 @@ def read_cuts(text: str) -> str | list[int]:
 
 def read_start(text: str) -> int | Fraction:
     """`--start`: a number of frames, or a time: 83.5s, 1:23.5, 0:01:23.5."""
-    if text.isdecimal():
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
         return int(text)
-    seconds = Fraction(0)
-    try:
-        parts = text.removesuffix("s").split(":")
-        if len(parts) > 3:
-            raise ValueError
-        for part in parts:
-            seconds = 60 * seconds + Fraction(part)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"--start should be a number of frames or a time such as 1:23.5, not {text!r}") from None
-    if seconds < 0:
-        raise InputError(f"--start should not be before the beginning, as {text} is")
-    return seconds
+    found = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,9}(?:\.\d{1,9})?)s?", text, re.ASCII)
+    if not found:
+        raise InputError(f"--start should be a number of frames or a time such as 1:23.5, not {text!r}")
+    hours, minutes, seconds = (Fraction(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _settings(arguments: argparse.Namespace, settings: Settings, budget: int | None) -> Settings:
