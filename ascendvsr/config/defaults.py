@@ -44,6 +44,7 @@ _.edvr.num_in_ch = 3
 _.edvr.num_out_ch = 3
 _.edvr.center_frame_idx = None  # None: the middle frame
 _.edvr.mid_channels = 64
+_.edvr.num_hr_feat = 64  # channels of the features at the size of the output
 _.edvr.num_groups = 1
 _.edvr.num_deform_groups = 8
 _.edvr.num_blocks_extraction = 5

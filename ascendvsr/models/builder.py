@@ -37,6 +37,7 @@ def _edvr(config: CfgNode) -> dict:
         "hr_in": edvr.hr_in,
         "with_predeblur": edvr.with_predeblur,
         "with_tsa": edvr.with_tsa,
+        "num_hr_feat": edvr.num_hr_feat,
         "impl": edvr.impl,
         "size": config.model.size,
     }
