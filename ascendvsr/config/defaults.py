@@ -52,6 +52,7 @@ _.edvr.num_blocks_reconstruction = 10
 _.edvr.dcn_version = "v2"
 _.edvr.impl = "auto"  # auto | tf | fused | npu
 _.edvr.upsampling = "bilinear"
+_.edvr.even_start = False  # begin with features of even strength, for short runs: ascendvsr/training/edvr_start.py
 _.edvr.loss_type = "l2"  # l1 | l2 | charbonnier | marginal l1
 _.edvr.loss_reduction = "mean"  # over the batch, of the sum over H, W, C: mean | sum; pixel: mean over all
 _.edvr.loss_margin = 1e-6

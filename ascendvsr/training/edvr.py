@@ -13,6 +13,7 @@ from ascendcv.losses.charbonnier import charbonnier
 from ascendcv.losses.l1 import l1
 from ascendcv.losses.l2 import l2
 from ascendcv.losses.marginal_l1 import marginal_l1
+from ascendvsr.training.edvr_start import start_evenly
 
 # `edvr.loss_reduction`: what the losses call it. The first two are the TensorFlow release's: they sum over H, W
 # and C in any case.
@@ -50,6 +51,12 @@ class EDVRUpdates:
 def make_updates(cfg: CfgNode) -> EDVRUpdates:
     """The updates of a configuration's `edvr.loss_*`."""
     return EDVRUpdates(cfg.edvr.loss_type, cfg.edvr.loss_reduction, cfg.edvr.loss_margin)
+
+
+def initialise(cfg: CfgNode, model: keras.Model) -> None:
+    """Where training begins at random, `edvr.even_start` changes that."""
+    if cfg.edvr.even_start and not cfg.init_from:
+        start_evenly(model, cfg.random_seed)
 
 
 def psnr(restored: tf.Tensor, truth: tf.Tensor) -> tf.Tensor:
