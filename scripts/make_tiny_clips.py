@@ -1,7 +1,7 @@
 """Makes the training clips of the shipped networks: python scripts/make_tiny_clips.py SRC OUT [--clips 2500]
 
-SRC holds photos/*.jpg and clips/*.mp4, freely licensed (what was used, and its licences, say the models' cards); the
-photographs that come with scikit-image are used beside them. Most clips are synthesized from photographs (see
+SRC holds photos/*.jpg and clips/*.mp4, freely licensed (what was used, and its licences, say the models' cards);
+the photographs that come with scikit-image are used beside them. Most clips are synthesized from photographs (see
 `ascendcv.dataloader.synthetic_clips`), one in eight is a piece of a real clip at half its size.
 
     OUT/{train,val}/gt/NAME    five frames of 160x160 pixels; the clips of val are larger, and of photographs and

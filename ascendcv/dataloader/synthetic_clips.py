@@ -1,10 +1,11 @@
 """Clips made of still photographs, as training data: a camera moves over one, cut-outs of others pass in front.
 
-A clip is a `Scene`: layers of photographs, from the back to the front, each with a motion of its own (parallax). What
-a scene is, is drawn from a random generator; what it shows at a moment is a function of the scene alone. So a clip is
-a function of its seed, whatever is rendered before it or beside it.
+A clip is a `Scene`: layers of photographs, from the back to the front, each with a motion of its own (parallax).
+What a scene is, is drawn from a random generator; what it shows at a moment is a function of the scene alone. So a
+clip is a function of its seed, whatever is rendered before it or beside it.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ SUPERSAMPLING = 2  # frames are rendered this much larger and reduced: sharp, sm
 class Motion:
     """Where a point is on the frame over time (frames, 0 is the middle of the clip), in frame pixels.
 
-    It passes `start` at the time 0 with `velocity` (pixels per frame) and `acceleration`, and swings about this path
-    by `shake` pixels with `shake_rate` radians per frame, as in an unsteady hand. All are (x, y).
+    It passes `start` at the time 0 with `velocity` (pixels per frame) and `acceleration`, and swings about this
+    path by `shake` pixels with `shake_rate` radians per frame, as in an unsteady hand. All are (x, y).
     """
 
     start: tuple[float, float]
@@ -44,10 +45,10 @@ class Motion:
 class Layer:
     """A photograph in motion.
 
-    The photograph's point `anchor` (x, y in its pixels) is on the frame where `motion` says. A frame pixel is `zoom`
-    photograph pixels wide at the time 0 and grows by the factor exp(`zoom_rate`) per frame; the photograph is
-    turned by `angle` degrees and `turn_rate` degrees per frame. With `outline`, corners of a polygon [corners, 2]
-    relative to the anchor in frame pixels at the time 0, only what is inside it is seen.
+    The photograph's point `anchor` (x, y in its pixels) is on the frame where `motion` says. A frame pixel is
+    `zoom` photograph pixels wide at the time 0 and grows by the factor exp(`zoom_rate`) per frame; the frame lies
+    on the photograph turned by `angle` degrees and `turn_rate` degrees per frame. With `outline`, corners of a
+    polygon [corners, 2] relative to the anchor in frame pixels at the time 0, only what is inside it is seen.
     """
 
     picture: int
@@ -230,19 +231,14 @@ def _placed(
     frame_size: tuple[int, int],
     times: tuple[float, float],
 ) -> Layer:
-    """The layer with an anchor, and with its zoom reduced as far as needed, so that its photograph fills the frame."""
+    """The layer with an anchor, its zoom reduced as far as needed, so that its photograph fills the frame."""
     seen = np.concatenate([_seen(layer, frame_size, time) for time in np.linspace(*times, 17)])
     low, high = seen.min(axis=0), seen.max(axis=0)
     border = 4.0  # what the interpolation reaches beyond, and moments in between
     shrink = min(1.0, *((side - 2 * border) / extent for side, extent in zip(size, high - low, strict=True)))
-    anchor = tuple(
-        float(generator.uniform(border - first * shrink, max(border, side - border - last * shrink)))
-        if side - border - last * shrink > border - first * shrink
-        else border - first * shrink
-        for first, last, side in zip(low, high, size, strict=True)
-    )
-    fields = {**layer.__dict__, "anchor": anchor, "zoom": layer.zoom * shrink}
-    return Layer(**fields)
+    lowest, highest = border - low * shrink, np.array(size) - border - high * shrink
+    anchor = tuple(float(position) for position in generator.uniform(lowest, np.maximum(lowest, highest)))
+    return dataclasses.replace(layer, anchor=anchor, zoom=layer.zoom * shrink)
 
 
 def _seen(layer: Layer, frame_size: tuple[int, int], time: float) -> np.ndarray:

@@ -20,8 +20,8 @@ _AS_THEY_ARE = ("conv_offset", "feature_extraction", "reconstruction", "predeblu
 def start_evenly(model: keras.Model, seed: int) -> None:
     """Gives an untrained EDVR kernels by He's rule, through which features keep their variance, and biases of 0.
 
-    The last convolution begins at 0, so that the network begins as bilinear upsampling. Residual blocks, which begin
-    near the identity, the attention and what offsets come from stay as they are.
+    The last convolution begins at 0, so that the network begins as bilinear upsampling. Residual blocks, which
+    begin near the identity, the attention and what offsets come from stay as they are.
     """
     generator = np.random.default_rng(seed)
     for entry in named_variables(model):

@@ -96,6 +96,8 @@ def _edvr(shapes: Shapes) -> list[Architecture]:
         "edvr.num_blocks_extraction": _blocks(shapes, "feature_extraction."),
         "edvr.num_blocks_reconstruction": _blocks(shapes, "reconstruction."),
     }
+    if shapes["conv_hr.weight"][0] != 64:  # of all published ones
+        shared["edvr.num_hr_feat"] = shapes["conv_hr.weight"][0]
     fusions = {True: "fusion.feat_fusion.weight", False: "fusion.weight"}
     found = {with_tsa: shapes[name] for with_tsa, name in fusions.items() if name in shapes}
     if not found:
