@@ -1,4 +1,4 @@
-"""The command `ascendvsr`: reads the command line, checks what was given and calls what does the work.
+"""The command `ascendvsr`: reads the command line and calls what does the work.
 
 Exit status: 0 done; 2 bad input, said in one line; 1 any other failure; 130 or 143 stopped by a signal.
 """
@@ -8,53 +8,42 @@ import importlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass
 
 from ascendcv.utils.errors import InputError
-from ascendcv.utils.quiet import import_tensorflow
 
-USAGE = """usage: ascendvsr COMMAND [options] [KEY VALUE ...]
-       python tools/main.py [options] mode COMMAND [KEY VALUE ...]
+EPILOG = """`ascendvsr COMMAND --help` tells the options of a command. KEY VALUE pairs change any setting,
+as in `solver.lr_schedule.base_lr 1e-4`. The same program of old is
+`python tools/main.py [options] mode COMMAND [KEY VALUE ...]`."""
 
-commands:
-  train      train a network by the recipe of a configuration file
-  lrfinder   try rising learning rates on that recipe and suggest one
-  eval       PSNR and SSIM of a checkpoint on a data set with ground truth
-  inference  restore a folder of frames, a folder of such folders, or a video
-  freeze     write a frozen graph and a SavedModel, and check that they equal the network
-  flow       estimate the optical flow between two frames
-  cost       count parameters and operations, and measure memory
-  doctor     tell which implementation serves each operation here, and why
 
-`ascendvsr COMMAND --help` tells the options. KEY VALUE pairs change any setting of
-ascendvsr/config/defaults.py, as in `solver.lr_schedule.base_lr 1e-4`."""
+@dataclass(frozen=True)
+class Command:
+    """A command.
 
-DESCRIPTIONS = {
-    "train": "Train a network by the recipe of a configuration file.",
-    "lrfinder": "Train with a rising learning rate, solver.lr_finder, and suggest one; writes the curve.",
-    "eval": "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and .csv.",
-    "inference": "Restore frames. Every input frame gives an output frame; no ground truth is needed.",
-    "freeze": "Write a frozen graph and a SavedModel of a checkpoint, load both and compare them.",
-    "cost": "Count a network's parameters and multiply-accumulate operations; writes cost.txt.",
-    "doctor": "Tell which implementation serves each operation here, and why. Compiles the kernels if need be.",
-}
+    Attributes:
+        summary: what it does, in a line.
+        work: 'module:function' of the parsed arguments, imported when it runs.
+        description: more of it; '': the summary says all.
+        options: adds what only this command takes.
+        has_config: whether `--config` names a file of settings.
+    """
+
+    summary: str
+    work: str
+    description: str = ""
+    options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    has_config: bool = True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(USAGE)
-        return 0 if argv else 2
     try:
         signal.signal(signal.SIGTERM, _stop)
-        if argv[0] == "flow":  # which has arguments of its own
-            from ascendvsr.flow import main as flow
-
-            return flow(argv[1:])
         command, arguments = _parse(argv)
-        COMMANDS[command](arguments)
+        module, name = COMMANDS[command].work.split(":")
+        getattr(importlib.import_module(module), name)(arguments)
     except InputError as error:
         print(f"ascendvsr: {error}", file=sys.stderr)
         return 2
@@ -79,31 +68,46 @@ def _stop(*_: object) -> None:
 
 def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
     """The command and its arguments; the command may also be the value of the key `mode`."""
-    if argv[0] not in COMMANDS and "mode" not in argv:
-        raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(sorted([*COMMANDS, 'flow']))}")
-    command = argv.pop(0) if argv[0] in COMMANDS else None
-    parser = argparse.ArgumentParser(
-        prog=f"ascendvsr {command}" if command else "main.py",
-        description=DESCRIPTIONS.get(command),
-        epilog="KEY VALUE pairs change settings: see ascendvsr/config/defaults.py.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config-file", "--config", metavar="YAML", help="settings; see configs/")
-    _add_options(parser, command)
-    parser.add_argument("settings", nargs="*", metavar="KEY VALUE", help="settings that differ")
-    arguments = parser.parse_intermixed_args(argv)
-    if len(arguments.settings) % 2:
-        raise InputError(f"settings come as KEY VALUE pairs; {arguments.settings[-1]!r} has no value")
-    pairs = dict(zip(arguments.settings[::2], arguments.settings[1::2], strict=True))
-    if command is None:
-        command = pairs.get("mode")
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        _parser()[0].print_help(sys.stdout if argv else sys.stderr)
+        raise SystemExit(0 if argv else 2)
+    if argv[0] in COMMANDS:
+        command, *rest = argv
+    elif "mode" in argv:
+        at = len(argv) - 1 - argv[::-1].index("mode")
+        command, rest = "".join(argv[at + 1 : at + 2]), argv[:at] + argv[at + 2 :]
         if command not in COMMANDS:
             raise InputError(f"mode is {command!r}; it should be one of: {', '.join(COMMANDS)}")
+    else:
+        raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(sorted(COMMANDS))}")
+    # The parser of the command by itself: options and KEY VALUE pairs may stand in any order.
+    arguments = _parser(command)[1].parse_intermixed_args(rest)
+    if len(arguments.settings) % 2:
+        raise InputError(f"settings come as KEY VALUE pairs; {arguments.settings[-1]!r} has no value")
     for option, key in _OPTION_KEYS.items():
         if getattr(arguments, option, None) is not None:
             arguments.settings += [key, getattr(arguments, option)]
     arguments.settings += ["mode", command]
     return command, arguments
+
+
+def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
+    """The parser of the whole program, for its help, and that of one command."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="ascendvsr", usage="ascendvsr COMMAND [options] [KEY VALUE ...]", epilog=EPILOG, formatter_class=layout
+    )
+    parsers = parser.add_subparsers(title="commands", metavar="COMMAND", prog="ascendvsr")
+    for name, entry in COMMANDS.items():
+        own = parsers.add_parser(
+            name, help=entry.summary, description=entry.description or entry.summary, allow_abbrev=False
+        )
+        if name == command:
+            entry.options(own)
+            if entry.has_config:
+                own.add_argument("--config", "--config-file", dest="config_file", metavar="YAML", help="settings")
+            own.add_argument("settings", nargs="*", metavar="KEY VALUE", help="settings that differ")
+    return parser, parsers.choices.get(command)
 
 
 # option -> the key that it sets
@@ -116,120 +120,94 @@ _OPTION_KEYS = {
 }
 
 
-def _add_options(parser: argparse.ArgumentParser, command: str | None) -> None:
-    """The options of a command beside `--config-file`; of all where the key `mode` will name it."""
-    if command in (None, "eval", "inference", "freeze"):
-        text = "weights: .pth, .safetensors, .npz, .h5, EDVR-<step>; or best, latest, epoch:N in output_dir"
-        parser.add_argument("--checkpoint", metavar="PATH", help=text)
-    if command in (None, "inference"):
-        parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
-        parser.add_argument("--output", metavar="PATH", help="a folder, or a video file (.mp4)")
-    if command in (None, "eval", "inference"):
-        parser.add_argument("--sigma", metavar="LEVEL", help="deviation of the noise, of 255, that RVRT is told of")
-    if command in (None, "eval"):
-        parser.add_argument("--protocol", metavar="NAME", help="whose measure: see eval.protocol in the defaults")
-    if command in (None, "cost"):
-        parser.add_argument(
-            "--size", nargs=2, type=int, default=(720, 1280), metavar=("H", "W"), help="of the frames; 720 1280"
-        )
-        parser.add_argument("--memory", action="store_true", help="measure one call's memory too, in a process")
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    text = "weights: .pth, .safetensors, .npz, .h5, EDVR-<step>; or best, latest, epoch:N in output_dir"
+    parser.add_argument("--checkpoint", metavar="PATH", help=text)
 
 
-def _train(arguments: argparse.Namespace) -> None:
-    from ascendvsr.config import load_config
-    from ascendvsr.training.run import train
-
-    train(load_config(arguments.config_file, arguments.settings))
+def _sigma(parser: argparse.ArgumentParser) -> None:
+    text = "standard deviation of the noise, of 255, that a denoising network is told"
+    parser.add_argument("--sigma", metavar="LEVEL", help=text)
 
 
-def _lrfinder(arguments: argparse.Namespace) -> None:
-    from ascendvsr.config import load_config
-    from ascendvsr.training.lrfinder import lrfinder
-
-    lrfinder(load_config(arguments.config_file, arguments.settings))
-
-
-def _cost(arguments: argparse.Namespace) -> None:
-    from ascendvsr.config import load_config
-    from ascendvsr.cost import cost
-
-    cost(load_config(arguments.config_file, arguments.settings), *arguments.size, memory=arguments.memory)
+def _eval_options(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    _sigma(parser)
+    parser.add_argument("--protocol", metavar="NAME", help="whose measure: see the setting eval.protocol")
 
 
-def _doctor(arguments: argparse.Namespace) -> None:
-    import_tensorflow()
-    from ascendcv.ops.doctor import report
-
-    print("\n".join(report()))
-
-
-def _with_checkpoint(work: str) -> Callable[[argparse.Namespace], None]:
-    """A command that works on the network in a checkpoint: `work` is its function, 'module:name'."""
-
-    def command(arguments: argparse.Namespace) -> None:
-        from ascendvsr.config import load_config, save_config
-        from ascendvsr.weights.architecture import FLOW_NETWORKS
-        from ascendvsr.weights.detect import check_matches, describe, detect
-        from ascendvsr.weights.reader import load_checkpoint
-
-        named = arguments.config_file is not None  # whether a file says which network it is
-        config = load_config(arguments.config_file, arguments.settings)
-        if not config.checkpoint:
-            raise InputError("no weights given: name a file or a run's folder with --checkpoint")
-        arguments.settings += ["checkpoint", _checkpoint_path(config, config.model.name if named else "")]
-        config = load_config(arguments.config_file, arguments.settings)
-        state_dict = load_checkpoint(config.checkpoint)
-        architecture = detect(state_dict, config.checkpoint, config if named else None)
-        if not named:
-            config = load_config(None, arguments.settings, settings=architecture.settings)
-        check_matches(config, architecture, config.checkpoint)
-        if config.model.name in FLOW_NETWORKS and config.mode in ("eval", "inference"):
-            raise InputError(
-                f"{config.checkpoint} is {describe(architecture)}, which estimates motion and restores nothing: "
-                "`ascendvsr flow` uses it"
-            )
-
-        if config.mode == "freeze" and config.eval.precision != "float32":
-            raise InputError("eval.precision is for eval and inference: frozen graphs compute in float32")
-
-        def network():
-            """The model with its weights; called once all that was given has been checked."""
-            import_tensorflow()
-            from ascendcv.layers.precision import computing_in
-            from ascendcv.runner.device import prepare_devices
-            from ascendvsr.models.builder import build_model
-            from ascendvsr.weights.mapping import load_state_dict
-
-            prepare_devices(config.device, config.device_ids, num_threads=config.num_threads)
-            with computing_in(config.eval.precision):
-                model = build_model(config)
-            load_state_dict(model, state_dict, source=config.checkpoint)
-            time = datetime.now().strftime("%Y%m%dT%H%M%S")
-            save_config(config, Path(config.output_dir) / "config" / f"{config.mode}-{time}.yaml")
-            return model
-
-        module, name = work.split(":")
-        getattr(importlib.import_module(module), name)(config, network)
-
-    return command
+def _inference_options(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
+    parser.add_argument("--output", metavar="PATH", help="a folder, or a video file (.mp4)")
+    _sigma(parser)
 
 
-def _checkpoint_path(config, name: str) -> str:
-    """The path that `checkpoint` means: itself, or that of a checkpoint in output_dir (of the network `name`)."""
-    which = config.checkpoint
-    if which not in ("best", "latest") and not which.startswith("epoch:"):
-        return which
-    from ascendcv.runner.checkpoint import find_checkpoint
+def _cost_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=(720, 1280), metavar=("H", "W"), help="of the frames; 720 1280"
+    )
+    parser.add_argument("--memory", action="store_true", help="measure one call's memory too, in a process")
 
-    return str(find_checkpoint(config.output_dir, which, name, lowest=config.solver.best_is == "lowest"))
+
+def _flow_options(parser: argparse.ArgumentParser) -> None:
+    from ascendvsr.models import FLOW_NAMES
+
+    parser.add_argument("first", metavar="A", help="an image: the frame that the flow begins in")
+    parser.add_argument("second", metavar="B", help="an image of the same size: the frame that it leads to")
+    parser.add_argument("out", metavar="OUT", help="where results go: the beginning of their names")
+    parser.add_argument("--model", required=True, choices=FLOW_NAMES, help="the flow network")
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="PATH",
+        help="its weights, or those of a restoring network that has it; which PWC-Net it is, they tell",
+    )
 
 
 COMMANDS = {
-    "train": _train,
-    "lrfinder": _lrfinder,
-    "cost": _cost,
-    "eval": _with_checkpoint("ascendvsr.evaluate:evaluate"),
-    "inference": _with_checkpoint("ascendvsr.restore:inference"),
-    "freeze": _with_checkpoint("ascendvsr.export:freeze"),
-    "doctor": _doctor,
+    "train": Command("train a network by the recipe of a configuration file", "ascendvsr.commands:train"),
+    "lrfinder": Command(
+        "try rising learning rates on that recipe and suggest one",
+        "ascendvsr.commands:lrfinder",
+        "Train with a rising learning rate, solver.lr_finder, and suggest one; writes the curve.",
+    ),
+    "eval": Command(
+        "PSNR and SSIM of a checkpoint on a data set with ground truth",
+        "ascendvsr.commands:evaluate",
+        "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and .csv.",
+        _eval_options,
+    ),
+    "inference": Command(
+        "restore a folder of frames, a folder of such folders, or a video",
+        "ascendvsr.commands:inference",
+        "Restore frames. Every input frame gives an output frame; no ground truth is needed.",
+        _inference_options,
+    ),
+    "freeze": Command(
+        "write a frozen graph and a SavedModel, and check that they equal the network",
+        "ascendvsr.commands:freeze",
+        "Write a frozen graph and a SavedModel of a checkpoint, load both and compare them.",
+        _checkpoint,
+    ),
+    "flow": Command(
+        "estimate the optical flow between two frames",
+        "ascendvsr.restoration.flow:flow",
+        "Estimate the optical flow from frame A to frame B. Writes OUT.flo, OUT.png (the flow in colors: hue is "
+        "direction, saturation is speed) and OUT_warped.png (B, moved to where A has it), and prints the PSNR of B "
+        "against A before and after.",
+        _flow_options,
+        has_config=False,
+    ),
+    "cost": Command(
+        "count parameters and operations, and measure memory",
+        "ascendvsr.commands:cost",
+        "Count a network's parameters and multiply-accumulate operations; writes cost.txt.",
+        _cost_options,
+    ),
+    "doctor": Command(
+        "tell which implementation serves each operation here, and why",
+        "ascendvsr.commands:doctor",
+        "Tell which implementation serves each operation here, and why. Compiles the kernels if need be.",
+    ),
 }

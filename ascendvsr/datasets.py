@@ -11,6 +11,7 @@ from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.layouts import read_layout, read_meta_info
 from ascendcv.dataloader.reds import read_set
 from ascendcv.utils.errors import InputError
+from ascendvsr.config.naming import naming_keys
 
 
 def training_clips(cfg: CfgNode) -> list[Clip]:
@@ -33,17 +34,21 @@ def training_windows(cfg: CfgNode, clips: Sequence[Clip]) -> list[samples.Sample
 
     Raises `InputError` for settings that make no sense and for clips too short, too small or without ground truth.
     """
-    data = cfg.data
-    if len(data.train_in_size) != 2:
-        raise InputError(f"data.train_in_size should be [height, width], not {data.train_in_size}")
-    if data.sigma and not (len(data.sigma) == 2 and 0 <= data.sigma[0] <= data.sigma[1]):
-        raise InputError(f"data.sigma should be [low, high] in 8-bit levels, or [] for none, not {data.sigma}")
-    for key in ("clip_length", "n_frames_per_video", "repeat"):
-        if data[key] < 0:
-            raise InputError(f"data.{key} should be 0 or more, not {data[key]}")
-    if data.crops_per_example < 1:
-        raise InputError(f"data.crops_per_example should be 1 or more, not {data.crops_per_example}")
-    return samples.training_samples(clips, **window_settings(cfg))
+    sigma = cfg.data.sigma
+    if sigma and sigma[0] > sigma[1]:
+        raise InputError(f"data.sigma should be [low, high] in 8-bit levels, or [] for none, not {sigma}")
+    with naming_keys(**WINDOW_KEYS):
+        return samples.training_samples(clips, **window_settings(cfg))
+
+
+# The arguments of `training_samples`, and the keys that give them.
+WINDOW_KEYS = {
+    "num_frames": "data.clip_length or model.num_frames",
+    "crop_size": "data.train_in_size",
+    "interval": "data.train_interval",
+    "margin": "data.train_margin",
+    "stride": "data.train_stride",
+}
 
 
 def window_settings(cfg: CfgNode) -> dict[str, object]:
@@ -58,10 +63,10 @@ def window_settings(cfg: CfgNode) -> dict[str, object]:
     }
 
 
-def steps_per_epoch(cfg: CfgNode, clips: Sequence[Clip], batch_size: int) -> int:
+def steps_per_epoch(cfg: CfgNode, windows: int, batch_size: int) -> int:
     """Complete global batches of `batch_size` samples in an epoch, `data.repeat` passes over all windows."""
     return samples.steps_per_epoch(
-        len(training_windows(cfg, clips)),
+        windows,
         batch_size=batch_size,
         crops_per_example=cfg.data.crops_per_example,
         repeat=cfg.data.repeat,
@@ -71,23 +76,22 @@ def steps_per_epoch(cfg: CfgNode, clips: Sequence[Clip], batch_size: int) -> int
 def _read(cfg: CfgNode, part: str, clip_list: str, *, training: bool) -> list[Clip]:
     data = cfg.data
     if data.layout == "reds":
-        for key, used in (
-            ("train_list", data.train_list),
-            ("eval_list", data.eval_list),
-            ("hold_out", data.hold_out),
-        ):
-            if used:
+        for key in ("train_list", "eval_list", "hold_out"):
+            if data[key]:
                 raise InputError(f"data.{key} is not for data.layout reds, whose set files name the clips")
-        return read_set(data.data_dir, part, cfg.model.scale)
-    return read_layout(
-        data.layout,
-        Path(data.data_dir),
-        part,
-        scale=cfg.model.scale,
-        lq_folder=data.lq_folder,
-        gt_folder=data.gt_folder,
-        gamma=data.gamma,
-        listed=read_meta_info(Path(clip_list)) if clip_list else (),
-        hold_out=[str(name) for name in data.hold_out],
-        training=training,
-    )
+    keys = {"part": "data.train_set" if training else "data.eval_set", "scale": "model.scale"}
+    with naming_keys("data", **keys):
+        if data.layout == "reds":
+            return read_set(data.data_dir, part, cfg.model.scale)
+        return read_layout(
+            data.layout,
+            Path(data.data_dir),
+            part,
+            scale=cfg.model.scale,
+            lq_folder=data.lq_folder,
+            gt_folder=data.gt_folder,
+            gamma=data.gamma,
+            listed=read_meta_info(Path(clip_list)) if clip_list else (),
+            hold_out=data.hold_out,
+            training=training,
+        )

@@ -35,7 +35,7 @@ def network():
     """CDVD-TSP with a flow of some pixels: untrained, it would be next to nothing."""
     import keras
 
-    from ascendvsr.models.cdvd_tsp import CDVDTSP
+    from ascendvsr.models.cdvd_tsp.network import CDVDTSP
 
     keras.utils.set_random_seed(0)
     model = CDVDTSP()
@@ -55,7 +55,7 @@ def as_a_video(size: tuple[int, int]) -> Callable[[], object]:
     """One frame of a video that goes on and on; all that the window before could know is known."""
     import tensorflow as tf
 
-    length, position = 24, 0
+    length, position, kept = 24, 0, {}
     frames = video(length, size)
     restore_next = network().stream(tf.function)
 
@@ -64,7 +64,7 @@ def as_a_video(size: tuple[int, int]) -> Callable[[], object]:
         indices = range(position, position + 5)
         window = frames[:, [index % length for index in indices]]
         position += 1
-        return restore_next(indices, window).numpy()
+        return restore_next(indices, window, kept).numpy()
 
     step()  # the first window begins from nothing
     return step

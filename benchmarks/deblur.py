@@ -23,8 +23,8 @@ NETWORKS = {"DBN": None, "FlowDBN, PWC-Net": "pwcnet", "FlowDBN, FlowNet1S": "fl
 
 def network(prewarping: str | None, precision: str):
     from ascendcv.layers.precision import computing_in
-    from ascendvsr.models.dbn import DBN
-    from ascendvsr.models.flowdbn import FlowDBN
+    from ascendvsr.models.deblur_devil.dbn import DBN
+    from ascendvsr.models.deblur_devil.flowdbn import FlowDBN
 
     with computing_in(precision):
         return FlowDBN(prewarping=prewarping) if prewarping else DBN()
@@ -45,11 +45,11 @@ def stream(prewarping: str, size: tuple[int, int], precision: str) -> Callable[[
     limit_threads()
     restore_next = network(prewarping, precision).stream(functools.partial(tf.function, autograph=False))
     video = tf.random.uniform((1, 5, *size, 3))
-    position = iter(range(10**6))
+    position, kept = iter(range(10**6)), {}
 
     def restore_one():
         start = next(position)
-        return finished(restore_next(range(start, start + 5), video))
+        return finished(restore_next(range(start, start + 5), video, kept))
 
     return restore_one
 

@@ -28,8 +28,8 @@ def details(config_file: Path, settings: Sequence[str]) -> dict[str, list[str]]:
     paper, schedule = cfg.deblur_devil, cfg.solver.lr_schedule
     alternatives = {
         "output layer": ("output_layer", ("linear", "sigmoid")),
-        "initialisation": ("init_type", ("fan_in", "fan_out", "fan_max")),
-        "colour space": ("color_space", ("rgb", "ycbcr")),
+        "initialization": ("init_type", ("fan_in", "fan_out", "fan_max")),
+        "color space": ("color_space", ("rgb", "ycbcr")),
     }
     runs = {UNCHANGED: []}
     for name, (key, values) in alternatives.items():

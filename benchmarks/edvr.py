@@ -47,7 +47,7 @@ def network(impl: str):
     """EDVR-M whose offsets are some pixels long, as those of trained weights are."""
     import tensorflow as tf
 
-    from ascendvsr.models.edvr import EDVR
+    from ascendvsr.models.edvr.network import EDVR
 
     model = EDVR(impl=impl)
     for variable in model.trainable_variables:

@@ -55,7 +55,7 @@ def original(folder: str, network: str, height: int, width: int) -> Callable[[],
 def _network(network: str):
     import keras
 
-    from ascendvsr.models.pvdnet import PVDNet
+    from ascendvsr.models.pvdnet.network import PVDNet
 
     keras.utils.set_random_seed(0)
     return PVDNet(**NETWORKS[network])

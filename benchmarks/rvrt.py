@@ -30,7 +30,7 @@ def restoring(config: dict, shape: tuple[int, ...]) -> Callable[[], object]:
     import tensorflow as tf
 
     _limit_threads()
-    from ascendvsr.models.rvrt import RVRT
+    from ascendvsr.models.rvrt.network import RVRT
 
     restore = RVRT(**config).in_steps(functools.partial(tf.function, autograph=False))
     clip = tf.constant(_frames(shape))
@@ -59,8 +59,8 @@ def training(config: dict, shape: tuple[int, ...]) -> Callable[[], object]:
     import tensorflow as tf
 
     _limit_threads()
-    from ascendvsr.models.rvrt import RVRT
-    from ascendvsr.training.rvrt import RVRTUpdates
+    from ascendvsr.models.rvrt.network import RVRT
+    from ascendvsr.models.rvrt.training import RVRTUpdates
 
     model = RVRT(**config)
     optimizer = keras.optimizers.Adam(1e-4)

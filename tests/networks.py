@@ -2,11 +2,14 @@
 
 import keras
 
+from ascendvsr.models.card import Card
+from ascendvsr.models.keras_runner import KerasRunner
+
 
 class Mixture(keras.Model):
     """The frames of its window in fixed proportions (the middle one alone), pixels repeated `scale` times."""
 
-    time = "window"
+    in_channels = 3
 
     def __init__(self, num_frame: int = 5, center_frame_idx: int = 2, scale: int = 2, proportions=None):
         super().__init__()
@@ -25,8 +28,6 @@ class Neighbours(keras.Model):
 
     With four channels the fourth, the noise level, is added to the others.
     """
-
-    time = "clip"
 
     def __init__(self, reach: int = 1, scale: int = 1, in_channels: int = 3):
         super().__init__()
@@ -47,7 +48,6 @@ class Neighbours(keras.Model):
 class Recurrence(keras.Model):
     """Restores step by step: a mixture of the window's three frames and of the frame restored before."""
 
-    time = "recurrent"
     scale, num_frame, center_frame_idx, in_channels = 1, 3, 1, 3
 
     def step(self, frames, state=None):
@@ -69,15 +69,37 @@ class Stream(Mixture):
     def stream(self, compiled):
         double = compiled(lambda frame: 2 * frame)
         mix = compiled(super().call)
-        known = {}
 
-        def restore_next(indices, window):
-            for index in known.keys() - set(indices):
-                del known[index]
-            for position, index in enumerate(indices):
-                if index not in known:
-                    self.seen.append(index)
-                    known[index] = double(window[:, position])
-            return mix(keras.ops.stack([known[index] for index in indices], axis=1)) / 2
+        def restore_next(numbers, window, kept):
+            for number in kept.keys() - set(numbers):
+                del kept[number]
+            for position, number in enumerate(numbers):
+                if number not in kept:
+                    self.seen.append(number)
+                    kept[number] = double(window[:, position])
+            return mix(keras.ops.stack([kept[number] for number in numbers], axis=1)) / 2
 
         return restore_next
+
+
+_KINDS = {Mixture: "window", Neighbours: "clip", Recurrence: "recurrent"}
+
+
+def card_for(model: keras.Model) -> Card:
+    """What a network of this file, or of a class made from one, says of itself."""
+    name = type(model).__name__
+    return Card(
+        name=name,
+        title=name,
+        kind=next(kind for network, kind in _KINDS.items() if isinstance(model, network)),
+        network="",
+        arguments=lambda cfg: {},
+        detect=lambda shapes: [],
+        channels=lambda cfg: model.in_channels,
+        shares_frames=isinstance(model, Stream),
+    )
+
+
+def runner(model: keras.Model) -> KerasRunner:
+    """Such a network as what restoration and evaluation compute with."""
+    return KerasRunner(model, card_for(model))

@@ -16,6 +16,7 @@ VECTORS = PROJECT / "tests/golden/vectors"
 FAMILIES = sorted(folder.name for folder in VECTORS.iterdir())
 SLOW = {
     "cdvd_tsp-train_step_msl_l1",
+    "cdvd_tsp-train_step_msl_l1_final",
     "deblur_devil-train_step_flowdbn_pwcnet",
     "deblur_devil-train_step_flownet1s",
     "deblur_devil-train_step_pwcnet",
@@ -42,9 +43,29 @@ def test_case(path: Path):
 def test_other_backends(backend: str, family: str):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    command = [sys.executable, "-m", "tests.golden", str(VECTORS / family)]
-    environment = os.environ | {"KERAS_BACKEND": backend}
-    process = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    assert_family_passes(family, KERAS_BACKEND=backend)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("setting", ["OMP_NUM_THREADS=1", "TF_ENABLE_ONEDNN_OPTS=0", "ONEDNN_MAX_CPU_ISA=AVX2"])
+def test_other_processors(setting: str, family: str):
+    """As far as this one can be told to compute as others do: sums in another order round to other numbers."""
+    name, value = setting.split("=")
+    assert_family_passes(family, **{name: value})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_composed_operations(family: str):
+    assert_family_passes(family, "--impl", "tf")
+
+
+def assert_family_passes(family: str, *options: str, **environment: str) -> None:
+    command = [sys.executable, "-m", "tests.golden", str(VECTORS / family), *options]
+    process = subprocess.run(command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout + process.stderr
 
 

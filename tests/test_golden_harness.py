@@ -1,5 +1,6 @@
 """The golden harness itself: whatever is wrong with a case or with what is computed for it makes it fail."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -207,6 +208,141 @@ def test_frames_of_8_bits_are_divided_by_255(make_case):
     case = Case(make_case(arrays, inputs={"x": "", "z": ""}))
     np.testing.assert_array_equal(case.frames("x"), np.array([0, 51, 255], np.float32) / np.float32(255))
     np.testing.assert_array_equal(case.frames("z"), case.array("z"))
+
+
+@pytest.fixture
+def serve(monkeypatch) -> Callable[[list], list]:
+    """Lets cases be served by what a list gives, call by call; returns a list of what the calls were made in."""
+
+    def replace(results: list[dict]) -> list:
+        calls, remaining, implementations = [], iter(results), [None]
+
+        def adapter(case: Case) -> dict:
+            dtypes = keras.config.floatx(), case.array("w").dtype, case.frames("x").dtype
+            calls.append((*dtypes, implementations[-1]))
+            return next(remaining)
+
+        @contextlib.contextmanager
+        def implementation(name: str):
+            implementations.append(name)
+            yield
+            implementations.pop()
+
+        monkeypatch.setattr("tests.golden.adapters.find", lambda case: adapter)
+        monkeypatch.setattr("ascendcv.ops.registry.implementation", implementation)
+        return calls
+
+    return replace
+
+
+STEP = {
+    "kind": "train_step",
+    "inputs": {"w": "", "x": ""},
+    "outputs": {"gradnorm.a": "", "gradnorm.b": ""},
+    "tolerance": 1e-3,
+}
+
+
+def step(a: float, b: float) -> dict[str, np.ndarray]:
+    return {"gradnorm.a": np.float64(a), "gradnorm.b": np.float64(b)}
+
+
+def inputs() -> dict[str, np.ndarray]:
+    return {"w": np.float32([0.1]), "x": np.uint8([51])}
+
+
+def test_a_case_that_says_so_is_compared_in_float64_from_float32_numbers(make_case, serve):
+    path = make_case(step(1, 2) | inputs(), **STEP, compute_in="float64")
+    calls = serve([step(1, 2), step(1.002, 2), step(1.003, 2)])
+    assert run_file(path).passed
+    assert calls == [
+        ("float64", np.float64, np.float64, None),
+        ("float32", np.float32, np.float32, "fused"),
+        ("float32", np.float32, np.float32, "tf"),
+    ]
+    serve([step(1.002, 2), step(1, 2), step(1, 2)])
+    assert failure(run_file(path)).startswith("gradnorm.a: 0.002 off, 0.001 allowed")
+    double = Case(path).in_double_precision()
+    np.testing.assert_array_equal(double.frames("x"), np.float64(np.float32(51) / np.float32(255)))
+    np.testing.assert_array_equal(double.array("w"), np.float64(np.float32(0.1)))
+
+
+def test_a_training_step_is_compared_in_float32_otherwise(make_case, serve):
+    path = make_case(step(1, 2) | inputs(), **STEP)
+    serve([step(1.002, 2), step(1, 2), step(1, 2)])
+    assert run_file(path).passed
+    serve([step(1, 2), step(1.002, 2), step(1.002, 2)])
+    assert failure(run_file(path)) == "gradnorm.a: 0.002 off, 0.001 allowed"
+
+
+def test_what_the_source_computed_in_float64_is_compared_in_float64(make_case, serve):
+    """And with it the gradients that it computed in float32 from the same numbers."""
+    outputs = {"loss": "", "gradnorm.a": "", "gradnorm64.a": ""}
+    arrays = {"loss": 5.0, "gradnorm.a": 1.0, "gradnorm64.a": 1.0001} | inputs()
+    path = make_case(arrays, **STEP | {"outputs": outputs})
+    double = {"loss": np.float64(7.0), "gradnorm.a": np.float64(1.0001)}
+    single = {"loss": np.float64(5.0), "gradnorm.a": np.float64(1.005)}
+    serve([double, single, single])
+    assert run_file(path).passed
+    serve([double | {"gradnorm.a": np.float64(1.003)}, single, single])
+    assert failure(run_file(path)).splitlines() == [
+        "gradnorm.a: 0.003 off, 0.001 allowed",
+        "gradnorm64.a: 0.0029 off, 0.001 allowed",
+    ]
+
+
+def test_implementations_differ_by_the_tolerance_or_three_times_the_noise_of_the_composed_one(make_case, serve):
+    def loss(a: float, b: float) -> dict[str, np.ndarray]:
+        return {"loss.a": np.float64(a), "loss.b": np.float64(b)}
+
+    settings = STEP | {"outputs": {"loss.a": "", "loss.b": ""}}
+    path = make_case(loss(1, 200) | inputs(), **settings, compute_in="float64")
+    exact = loss(1, 200)
+    serve([exact, loss(1, 200.0009), exact])
+    assert run_file(path).passed
+    serve([exact, loss(1, 200.0011), exact])
+    assert failure(run_file(path)) == "loss.b (fused, tf): 0.0011 off, 0.001 allowed"
+    noisy = loss(1.004, 200)  # four tolerances from itself in float64
+    serve([exact, loss(1.004, 200.0119), noisy])
+    assert run_file(path).passed
+    serve([exact, loss(1.004, 200.0121), noisy])
+    assert failure(run_file(path)) == "loss.b (fused, tf): 0.0121 off, 0.012 allowed"
+
+
+def test_a_flipped_relu_excuses_a_small_part_of_a_gradient(make_case, serve):
+    path = make_case(step(1, 200) | inputs(), **STEP, compute_in="float64")
+    exact = step(1, 200)
+    serve([exact, step(1, 200.59), exact])
+    assert run_file(path).passed
+    serve([exact, step(1, 200.61), exact])
+    assert failure(run_file(path)) == "gradnorm.b (fused, tf): 0.61 off, 0.6 allowed"
+
+
+def test_norms_of_gradients_in_float32_are_within_one_percent_of_those_in_float64(make_case, serve):
+    path = make_case(step(1, 200) | inputs(), **STEP, compute_in="float64")
+    serve([step(1, 200), step(1.011, 200), step(1.011, 200)])
+    assert failure(run_file(path)) == "gradnorm.a (fused, float64): 1.1 off, 1 allowed"
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_noise_that_is_not_finite_excuses_nothing(make_case, serve, wrong):
+    path = make_case(step(1, 200) | inputs(), **STEP)
+    serve([step(wrong, 200), step(1, 200), step(1, 200)])
+    assert "gradnorm.a (fused, float64)" in failure(run_file(path))
+    serve([step(1, 200), step(1, 200), step(wrong, 200)])
+    assert "gradnorm.a (fused, tf)" in failure(run_file(path))
+
+
+def test_one_implementation_by_name(make_case, serve):
+    path = make_case(step(1, 2) | inputs(), **STEP)
+    calls = serve([step(1, 2)] * 2)
+    assert run_file(path, "tf").passed
+    assert [(floatx, impl) for floatx, *_, impl in calls] == [("float64", None), ("float32", "tf")]
+
+
+def test_float16_is_nothing_to_compute_a_case_in(make_case):
+    path = make_case({"lr": RATES}, compute_in="float16")
+    assert "compute_in is 'float16'; it should be float32 or float64" in failure(run_file(path))
 
 
 def test_weights_are_filled_by_rule():

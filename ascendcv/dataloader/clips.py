@@ -44,7 +44,7 @@ def read_clip(name: str, lq_folder: Path, gt_folder: Path | None, scale: int, sa
     if (gt_header.height, gt_header.width) != gt_size:
         raise InputError(
             f"{gt_folder} has frames of {gt_header.width}x{gt_header.height} pixels; {scale} times those of "
-            f"{lq_folder} would be {gt_size[1]}x{gt_size[0]} (model.scale)"
+            f"{lq_folder} would be {gt_size[1]}x{gt_size[0]} (`scale`)"
         )
     return Clip(name, lq, gt, lq_size, gt_size, max(lq_header.bits, gt_header.bits))
 

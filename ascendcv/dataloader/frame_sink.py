@@ -1,14 +1,16 @@
-"""Where restored frames go: a folder of PNG files, a video file, a list of arrays.
+"""Where restored frames go: a folder of image files, one picture, an animation, a video, a stream, a list.
 
-A sink is a context manager that gives `write(name, pixels [H, W, C] uint8 or uint16)`. Encoding and writing
-happen on threads beside the computation. An error there comes out of the next `write`, or of the end of the
-context at the latest; the context ends when all that was begun is finished, and leaves complete files only.
+A sink is a context manager that gives `write(name, pixels, frame=None)`: pixels [H, W, C] uint8 or uint16, and
+the `Frame` that they were made of, for its time and tags. Encoding and writing happen on threads beside the
+computation. An error there comes out of the next `write`, or of the end of the context at the latest; the context
+ends when all that was begun is finished, and leaves complete files only. What the user should be told stands in
+the sink's `notes` when it has ended.
 """
 
 import contextlib
 import os
-import subprocess
-import tempfile
+import re
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from fractions import Fraction
@@ -16,71 +18,144 @@ from pathlib import Path
 
 import numpy as np
 
-from ascendcv.dataloader.image import IMAGE_SUFFIXES, to_rgb, write_image
+from ascendcv.dataloader.animation import ANIMATION_SUFFIXES, ApngWriter, GifWriter, WebpWriter
+from ascendcv.dataloader.footage import Footage, Frame
+from ascendcv.dataloader.image import WRITTEN_SUFFIXES, holds, natural_order, write_image
+from ascendcv.dataloader.video_codecs import CONTAINERS
+from ascendcv.dataloader.video_writer import VideoEncoder, check
+from ascendcv.dataloader.y4m import Y4mWriter, check_y4m
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
-Write = Callable[[str, np.ndarray], None]
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-_OTHER_SUFFIXES = (*IMAGE_SUFFIXES, ".avi", ".webm", ".gif", ".wmv", ".flv", ".ts", ".mpg", ".mpeg")
+Write = Callable[..., None]
+VIDEO_SUFFIXES = tuple(CONTAINERS)
+FOLDER_FORMATS = ("png", "tiff", "jpg", "webp")
+
+_ENDING = re.compile(r"\.(?=[a-z0-9]{2,5}$)[a-z0-9]*[a-z][a-z0-9]*$")
+_KNOWN_ENDINGS = f"{', '.join(VIDEO_SUFFIXES)}, .y4m, .gif"
+
+
+class Sink(contextlib.AbstractContextManager):
+    """A context that gives `write`, and the notes that it gathers."""
+
+    def __init__(self, context: contextlib.AbstractContextManager[Write], notes: list[str]):
+        self._context, self.notes = context, notes
+
+    def __enter__(self) -> Write:
+        return self._context.__enter__()
+
+    def __exit__(self, *error: object) -> bool | None:
+        return self._context.__exit__(*error)
 
 
 def open_sink(
-    path: str | os.PathLike, *, fps: Fraction | float = 24, num_threads: int = 8, queue_size: int = -1
-) -> contextlib.AbstractContextManager[Write]:
-    """A folder of PNG files, or by its ending a video file (H.264) with `fps` frames a second.
+    path: str | os.PathLike,
+    *,
+    like: Footage | None = None,
+    fps: Fraction | float = 24,
+    num_threads: int = 8,
+    queue_size: int = -1,
+    image_format: str | None = None,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    pixel_format: str | None = None,
+) -> Sink:
+    """What a path names: by its ending a video, an animation or a picture; without one, a folder of images.
 
     Args:
-        num_threads: threads that write image files; a video has one, because its frames are in order.
+        path: '-' is a y4m stream on the standard output. A path with an `image_format`, one that ends in a slash
+            and a folder that exists are folders whatever their ending.
+        like: what the frames come from. Its times, colors, pixel format, sound and so on are kept.
+        fps: frames per second, for a video of frames without a rate of their own.
+        num_threads: threads that write image files; others have one, because their frames are in order.
         queue_size: frames that may wait for a thread; -1: twice the threads.
+        image_format: of a folder: one of `FOLDER_FORMATS`; None: PNG.
+        codec, crf, preset, pixel_format: how a video is encoded, as `video_codecs.choose` takes them.
     Raises:
-        InputError: another ending; a file where the folder should be; a rate that is none.
+        InputError: another ending; what the target cannot hold; a file where the folder should be; a rate that is
+            none; settings of a video for something else.
     """
-    path = Path(path)
+    text, path = os.fspath(path), Path(path)
     queue_size = 2 * num_threads if queue_size < 0 else queue_size
+    notes: list[str] = []
+    settings = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format}
+    if fps <= 0:
+        raise InputError(f"{path} needs a frame rate above 0, not {float(fps)}")
+    fps = Fraction(fps).limit_denominator(1_000_000)
     suffix = path.suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
-        if path.is_dir():
-            raise InputError(f"{path} should be a video file; it is a folder")
-        if fps <= 0:
-            raise InputError(f"{path} needs a frame rate above 0, not {float(fps)}")
-        return video_sink(path, fps=fps, queue_size=queue_size)
-    if suffix in _OTHER_SUFFIXES or path.is_file():
-        raise InputError(f"cannot write to {path}: name a folder or a video ({', '.join(VIDEO_SUFFIXES)})")
-    return folder_sink(path, num_threads=num_threads, queue_size=queue_size)
+    is_folder = image_format is not None or path.is_dir() or text.endswith(os.sep)
+    if suffix in VIDEO_SUFFIXES and not is_folder:
+        _refuse_special(path)
+        check(path, like, **settings)
+        context = _video(path, notes, queue_size, like=like, fps=fps, **settings)
+        return Sink(context, notes)
+    if any(value is not None for value in settings.values()):
+        named = ", ".join(name for name, value in settings.items() if value is not None)
+        raise InputError(f"{path} is no video file, which alone has a {named}: {', '.join(VIDEO_SUFFIXES)}")
+    if is_folder and suffix in VIDEO_SUFFIXES and path.is_dir() and image_format is None:
+        raise InputError(f"{path} should be a video file; it is a folder")
+    if text == "-" or (suffix == ".y4m" and not is_folder):
+        check_y4m(text, like is not None and like.has_alpha)
+        return Sink(_stream(text, notes, queue_size, like, fps), notes)
+    _refuse_special(path)
+    if is_folder or not _ENDING.search(suffix):
+        if path.is_file():
+            raise InputError(f"cannot write to {path}: it is a file; name a folder or a video ({_KNOWN_ENDINGS})")
+        return Sink(_folder_of(path, notes, like, image_format or "png", num_threads, queue_size), notes)
+    if suffix == ".gif" or (like is not None and like.kind == "animation" and suffix in ANIMATION_SUFFIXES):
+        return Sink(_animation(path, notes, queue_size, like, fps), notes)
+    if like is not None and like.kind == "picture" and suffix in WRITTEN_SUFFIXES:
+        _check_image(path, suffix, like)
+        return Sink(_picture(path, queue_size), notes)
+    what = "one picture" if suffix in WRITTEN_SUFFIXES else f"{suffix} files"
+    hint = f"; these frames are {like.kind}" if like is not None and what == "one picture" else ""
+    raise InputError(
+        f"cannot write to {path}: {what} cannot hold a clip{hint}; name a folder or a video ({_KNOWN_ENDINGS})"
+    )
 
 
 @contextlib.contextmanager
-def folder_sink(folder: Path, *, num_threads: int, queue_size: int) -> Iterator[Write]:
-    """Each frame as `folder`/NAME.png; a file of that name is replaced when the new one is complete."""
-    folder.mkdir(parents=True, exist_ok=True)
+def folder_sink(
+    folder: Path,
+    *,
+    num_threads: int,
+    queue_size: int,
+    suffix: str = ".png",
+    notes: list[str] | None = None,
+) -> Iterator[Write]:
+    """Each frame as `folder`/NAME.png; a file of that name is replaced when the new one is complete.
 
-    def write(name: str, pixels: np.ndarray) -> None:
-        path = folder / f"{name}.png"
+    Images that were there and are none of these frames are named in the notes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stale = {path.name for path in folder.iterdir() if path.suffix.lower() == suffix and path.name[0] != "."}
+
+    def write(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
+        path = folder / f"{name}{suffix}"
         try:
-            write_image(path, pixels)
+            write_image(path, pixels, frame.tags if frame is not None else None)
         except OSError as error:
             raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from error
 
     with in_background(write, num_threads, queue_size) as submit:
-        yield submit
 
+        def checked(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
+            _check_name(name)
+            stale.discard(f"{name}{suffix}")
+            submit(name, pixels, frame)
 
-@contextlib.contextmanager
-def video_sink(path: Path, *, fps: Fraction | float, queue_size: int) -> Iterator[Write]:
-    """H.264 in BT.709 colour, of 10 bits for uint16 frames. The file appears when it is complete."""
-    with (
-        atomic_path(path) as temporary,
-        _encoder(temporary, path, Fraction(fps).limit_denominator(1_000_000)) as write,
-        in_background(write, 1, queue_size) as submit,
-    ):
-        yield submit
+        yield checked
+    if stale and notes is not None:
+        first = min(stale, key=lambda name: natural_order(Path(name)))
+        plural = "s" if len(stale) > 1 else ""
+        notes.append(f"{folder}: {len(stale)} older image{plural} beside the new ones ({first} ...)")
 
 
 @contextlib.contextmanager
 def array_sink(frames: list[np.ndarray]) -> Iterator[Write]:
     """Appends each frame to a list."""
-    yield lambda _, pixels: frames.append(pixels)
+    yield lambda _, pixels, frame=None: frames.append(pixels)
 
 
 @contextlib.contextmanager
@@ -113,60 +188,109 @@ def in_background(function: Callable, num_threads: int, queue_size: int) -> Iter
 
 
 @contextlib.contextmanager
-def _encoder(file: Path, path: Path, fps: Fraction) -> Iterator[Write]:
-    """Gives a function that feeds frames to ffmpeg, which writes `file`; errors speak of `path`."""
-    encoder = None
-    with tempfile.TemporaryFile() as log:
-
-        def failure() -> OSError:
-            encoder.wait()
-            log.seek(0)
-            reason, *_ = log.read().decode(errors="replace").splitlines() or ["ffmpeg ended"]
-            return OSError(f"cannot write {path}: {reason}")
-
-        def write(_: str, pixels: np.ndarray) -> None:
-            nonlocal encoder
-            if encoder is None:
-                command = _encoding_command(file, path, pixels, fps)
-                # Ignored signals stay ignored, so that ffmpeg tells of a limit instead of dying of it.
-                encoder = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stderr=log, process_group=0, restore_signals=False
-                )
-            try:
-                encoder.stdin.write(np.ascontiguousarray(to_rgb(pixels)).data)
-            except BrokenPipeError:
-                raise failure() from None
-
+def _video(path: Path, notes: list[str], queue_size: int, **settings: object) -> Iterator[Write]:
+    """The file appears when it is complete."""
+    with atomic_path(path) as temporary:
+        encoder = VideoEncoder(temporary, path, notes=notes, **settings)
         try:
-            yield write
-            try:
-                encoder.stdin.close()
-            except BrokenPipeError:
-                raise failure() from None
-            if encoder.wait():
-                raise failure()
+            with in_background(encoder.write, 1, queue_size) as submit:
+                yield submit
+            encoder.finish()
         finally:
-            if encoder is not None:
-                encoder.kill()
-                encoder.wait()
+            encoder.close()
 
 
-def _encoding_command(file: Path, path: Path, pixels: np.ndarray, fps: Fraction) -> list[str]:
-    from imageio_ffmpeg import get_ffmpeg_exe
+def _folder_of(
+    path: Path, notes: list[str], like: Footage | None, image_format: str, num_threads: int, queue_size: int
+) -> contextlib.AbstractContextManager[Write]:
+    if image_format not in FOLDER_FORMATS:
+        raise InputError(f"images can be written as {', '.join(FOLDER_FORMATS)}, not {image_format!r}")
+    suffix = f".{image_format}"
+    if like is not None:
+        _check_image(path, suffix, like)
+    return folder_sink(path, num_threads=num_threads, queue_size=queue_size, suffix=suffix, notes=notes)
 
-    height, width, channels = pixels.shape
-    if channels in (2, 4):
-        raise InputError(f"{path} cannot hold transparency; name a folder, for PNG files")
-    deep = pixels.dtype == np.uint16
-    # Half-size chroma, which all players take, needs even sizes.
-    chroma = "yuv420p" if height % 2 == width % 2 == 0 else "yuv444p"
-    tags = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
-    return [
-        *[get_ffmpeg_exe(), "-hide_banner", "-v", "error", "-y"],
-        *["-f", "rawvideo", "-pix_fmt", "rgb48le" if deep else "rgb24", "-s", f"{width}x{height}"],
-        *["-framerate", str(fps), "-i", "-"],
-        *["-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"],
-        *["-c:v", "libx264", "-crf", "16", "-pix_fmt", chroma + ("10le" if deep else "")],
-        *[word for name, value in tags.items() for word in (f"-{name}", value)],
-        *["-movflags", "+faststart", f"file:{file}"],
-    ]
+
+@contextlib.contextmanager
+def _picture(path: Path, queue_size: int) -> Iterator[Write]:
+    names = []
+
+    def write(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
+        names.append(name)
+        if len(names) > 1:
+            raise InputError(f"{path} is one picture and cannot hold frame {name} too; name a folder")
+        write_image(path, pixels, frame.tags if frame is not None else None)
+
+    with in_background(write, 1, queue_size) as submit:
+        yield submit
+
+
+@contextlib.contextmanager
+def _stream(target: str, notes: list[str], queue_size: int, like: Footage | None, fps: Fraction) -> Iterator[Write]:
+    with contextlib.ExitStack() as stack:
+        if target == "-":
+            file, name = sys.stdout.buffer, "the standard output"
+        else:
+            temporary, name = stack.enter_context(atomic_path(target)), target
+            file = stack.enter_context(open(temporary, "wb"))
+        writer = Y4mWriter(file, name, like, fps, notes)
+        with in_background(writer.write, 1, queue_size) as submit:
+            yield submit
+        writer.finish()
+
+
+@contextlib.contextmanager
+def _animation(
+    path: Path, notes: list[str], queue_size: int, like: Footage | None, fps: Fraction
+) -> Iterator[Write]:
+    suffix = path.suffix.lower()
+    rate = like.rate if like is not None and like.rate else fps
+    writer, size = None, None
+
+    def write(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
+        nonlocal writer, size, waiting
+        if writer is None:
+            kinds = {".gif": GifWriter, ".webp": WebpWriter}
+            loops = like.loops if like is not None and like.loops is not None else 0
+            writer, size = kinds.get(suffix, ApngWriter)(file, loops), pixels.shape
+            if pixels.dtype == np.uint16 and suffix in kinds:
+                notes.append(f"{path}: {suffix} files have 8 bits; the frames' 16 are reduced")
+        if pixels.shape != size:
+            raise InputError(f"{path}: frame {name} has another size than the first")
+        if pixels.dtype == np.uint16 and suffix in (".gif", ".webp"):
+            pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        tags = frame.tags if frame is not None else None
+        timed = frame is not None and frame.time is not None
+        if waiting is not None:
+            # A frame is shown until the next one comes.
+            before, before_tags, begin, duration = waiting
+            writer.write(before, frame.time - begin if timed and begin is not None else duration, before_tags)
+        duration = frame.duration if frame is not None and frame.duration else 1 / rate
+        waiting = pixels, tags, frame.time if timed else None, duration
+
+    waiting = None
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        with in_background(write, 1, queue_size) as submit:
+            yield submit
+        if waiting is None:
+            raise InputError(f"{path}: there are no frames to write")
+        pixels, tags, _, duration = waiting
+        writer.write(pixels, duration, tags)
+        writer.finish()
+
+
+def _check_image(path: Path, suffix: str, like: Footage) -> None:
+    if not holds(suffix, like.channels, like.bits):
+        what = "transparency" if like.has_alpha and like.bits == 8 else f"{like.bits}-bit pixels"
+        raise InputError(f"{path}: {suffix} images cannot hold {what}; take png or tiff")
+
+
+def _check_name(name: str) -> None:
+    """Raises `InputError` for a frame's name that would leave the folder."""
+    if not name or name in (".", "..") or "\0" in name or os.sep in name or (os.altsep or os.sep) in name:
+        raise InputError(f"a frame is called {name!r}, which is no name for a file in a folder")
+
+
+def _refuse_special(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is neither a file nor a folder; a stream is written to the standard output ('-')")

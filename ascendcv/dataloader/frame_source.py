@@ -1,17 +1,15 @@
-"""Where the frames of a clip come from: image files, a video file, an array.
+"""Where the frames of a clip come from: image files, animations, a video, an array.
 
-A source is iterated for pairs (name, pixels [H, W, C] uint8 or uint16), holds one frame at a time, and says
-before that what it is:
+A source is iterated for `Frame`s (which unpack as name, pixels [H, W, C] uint8 or uint16), holds one frame at a
+time, and says before that what it is:
     name       for messages
+    footage    what a sink needs, to write the same kind of thing: `open_sink(path, like=source.footage)`
     fps        frames a second, None where there is no such thing
-    notes      what the user should be told: files that are ignored, sound that is not carried over
+    notes      what the user should be told: what is left out or changed. A source may add some while it is read.
     operator.length_hint(source)   the number of frames; of a video, an estimate
 """
 
 import os
-import re
-import subprocess
-import tempfile
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +18,27 @@ from pathlib import Path
 
 import numpy as np
 
-from ascendcv.dataloader.image import IMAGE_SUFFIXES, check_clip, convert, list_images, read_image
+from ascendcv.dataloader.animation import AnimationSource
+from ascendcv.dataloader.footage import Footage, Frame
+from ascendcv.dataloader.image import (
+    IMAGE_SUFFIXES,
+    SKIPPED_FOLDERS,
+    check_clip,
+    convert,
+    is_image_name,
+    natural_order,
+    picture_format,
+    read_picture,
+    read_turn,
+    split_folder,
+)
+from ascendcv.dataloader.turn import Turn
+from ascendcv.dataloader.video_reader import VideoSource, check_range
 from ascendcv.utils.errors import InputError
 
-Frame = tuple[str, np.ndarray]
+# Streams of pictures, which begin as a picture does.
+_PICTURE_STREAMS = (".mjpeg", ".mjpg")
+_STRAY_PICTURES = 2  # beside folders of clips: a cover, a thumbnail
 
 
 class ImageSource:
@@ -31,23 +46,55 @@ class ImageSource:
 
     fps = None
 
-    def __init__(self, paths: Sequence[Path], name: str, ignored: int = 0):
-        """Reads all headers. Raises `InputError` naming the first file that is unreadable or of another size,
-        and for two frames of one name (1.png beside 1.jpg)."""
-        self.paths, self.name = paths, name
+    def __init__(
+        self, paths: Sequence[Path], name: str, ignored: Sequence[Path] | int = 0, *, turned: bool = False
+    ):
+        """Reads all headers.
+
+        Args:
+            ignored: other files in the folder, or how many.
+            turned: whether to turn the frames as their EXIF data ask, if all ask for the same.
+        Raises:
+            InputError: names the first file that is unreadable or of another size; two frames of one name
+                (1.png beside 1.jpg).
+        """
+        self.paths, self.name = list(paths), name
         self._header = check_clip(paths)
         stem, count = Counter(path.stem for path in paths).most_common(1)[0]
         if count > 1:
             raise InputError(f"{paths[0].parent} has {count} frames called {stem}: keep one of them")
-        plural = "s" if ignored > 1 else ""
-        self.notes = [f"{name}: ignored {ignored} other file{plural}"] if ignored else []
+        self.notes = _ignored_note(name, ignored)
+        self._turn = self._common_turn() if turned else Turn()
+        height, width = self._header[:2]
+        self.footage = Footage(
+            name=name,
+            kind="picture" if len(self.paths) == 1 else "pictures",
+            height=width if self._turn.transpose else height,
+            width=height if self._turn.transpose else width,
+            channels=self._header.channels,
+            bits=self._header.bits,
+            suffix=self.paths[0].suffix.lower(),
+        )
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[Frame]:
         for path in self.paths:
-            yield path.stem, convert(read_image(path), self._header.channels, self._header.bits)
+            picture = read_picture(path)
+            pixels = self._turn(convert(picture.pixels, self._header.channels, self._header.bits))
+            yield Frame(path.stem, pixels, tags=picture.tags)
+
+    def _common_turn(self) -> Turn:
+        turns = Counter(read_turn(path) for path in self.paths)
+        if len(turns) > 1:
+            count = sum(number for turn, number in turns.items() if turn != Turn())
+            self.notes.append(
+                f"{self.name}: {count} of {len(self.paths)} frames ask to be turned (EXIF), each its own way; "
+                "none is"
+            )
+            return Turn()
+        return next(iter(turns))
 
 
 class ArraySource:
@@ -61,106 +108,96 @@ class ArraySource:
         if frames.dtype not in (np.uint8, np.uint16):
             raise InputError(f"frames should be uint8 or uint16, not {frames.dtype}")
         self._frames = frames
+        self.footage = Footage(self.name, "array", *frames.shape[1:], 8 * frames.dtype.itemsize)
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def __iter__(self) -> Iterator[Frame]:
-        return ((f"{index:08d}", frame) for index, frame in enumerate(self._frames))
+        return (Frame(f"{index:08d}", frame) for index, frame in enumerate(self._frames))
 
 
-# What ffmpeg says of a stream -> why its frames cannot be restored as they are, and what helps.
-_REFUSED = {
-    r"smpte2084|arib-std-b67|bt2020": "has HDR or BT.2020 colour; convert it to BT.709 first",
-    r"(top|bottom) (coded )?first": "is interlaced; deinterlace it first (ffmpeg's filter bwdif)",
-    r"yuva|rgba|argb|bgra|abgr|gbrap|\bya8|\bya16|pal8": "has transparency; extract its frames as PNG first",
-}
+Source = ImageSource | ArraySource | VideoSource | AnimationSource
 
 
-class VideoSource:
-    """The frames of a video file, decoded by ffmpeg to RGB of 8 bits, or 16 where the video has more than 8.
+def open_source(
+    source: str | os.PathLike | np.ndarray,
+    *,
+    stream: int | None = None,
+    start: int | float | Fraction = 0,
+    frames: int | None = None,
+    deinterlace: bool = False,
+    on_error: str = "skip",
+    hdr: str = "keep",
+) -> Source:
+    """A folder of frames, one image, an animation, a video or an array [T, H, W, C] as a source of frames.
 
-    Every stored frame comes once, whatever its time stamp. Colours are converted by the matrix and range that
-    the file names; where it names none, by BT.709 from 720 lines on and by BT.601 below, as players do.
-    """
-
-    def __init__(self, path: Path):
-        """Decodes the first frame. Raises `InputError` for a file that is no video, and for HDR, interlaced
-        frames, transparency and pixels that are not square."""
-        self.name, self._path = str(path), path
-        result = _run_ffmpeg(path, "-frames:v", "1", "-c:v", "rawvideo", "-f", "framecrc")
-        said, facts = result.stderr.decode(errors="replace"), result.stdout.decode()
-        if result.returncode or not re.search(r"^0,", facts, re.MULTILINE):
-            raise InputError(f"{path} is no readable video ({_message(said.strip().splitlines()[-1])})")
-        stream = next(line for line in said.splitlines() if " Video: " in line).partition(" Video: ")[2]
-        for pattern, reason in _REFUSED.items():
-            if re.search(pattern, stream):
-                raise InputError(f"{path} {reason}")
-        aspect = re.search(r"#sar 0: (\d+)/(\d+)", facts)
-        if aspect[1] not in ("0", aspect[2]):
-            raise InputError(f"{path} has pixels that are not square ({aspect[1]}:{aspect[2]}); scale it first")
-        self._width, self._height = map(int, re.search(r"#dimensions 0: (\d+)x(\d+)", facts).groups())
-        self._dtype = np.dtype(np.uint16 if re.search(r"(9|10|12|14|16|48)(le|be)\b", stream) else np.uint8)
-        self._has_matrix = re.search(r"bt709|bt470bg|smpte170m|smpte240m|fcc|gbr", stream) is not None
-        self.notes = [f"{path}: the sound is not carried over"] if " Audio: " in said else []
-        self._set_rate(stream, facts)
-        duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", said)
-        hours, minutes, seconds = map(float, duration.groups()) if duration else (0, 0, 0)
-        self._estimate = round((3600 * hours + 60 * minutes + seconds) * self.fps)
-
-    def _set_rate(self, stream: str, facts: str) -> None:
-        """The exact rate; of a variable one, the average."""
-        seconds, ticks = map(int, re.search(r"#tb 0: (\d+)/(\d+)", facts).groups())
-        self.fps = Fraction(ticks, seconds)
-        average = re.search(r"([\d.]+) fps", stream)
-        if average and abs(float(average[1]) / float(self.fps) - 1) > 0.01:
-            self.fps = Fraction(average[1])
-            self.notes.append(f"{self.name}: its frame rate varies; the frames are given the average, {average[1]}")
-
-    def __length_hint__(self) -> int:
-        return self._estimate
-
-    def __iter__(self) -> Iterator[Frame]:
-        shape = (self._height, self._width, 3)
-        size = self._height * self._width * 3 * self._dtype.itemsize
-        scale = "scale=flags=bicubic+accurate_rnd+full_chroma_int"
-        if self._height >= 720 and not self._has_matrix:
-            scale += ":in_color_matrix=bt709"
-        pixel_format = "rgb24" if self._dtype == np.uint8 else "rgb48le"
-        options = ["-vf", scale, "-pix_fmt", pixel_format, "-f", "rawvideo", "-fps_mode", "passthrough"]
-        with tempfile.TemporaryFile() as log:
-            decoder = _start_ffmpeg(self._path, "-v", "error", *options, stdout=subprocess.PIPE, stderr=log)
-            try:
-                count = 0
-                while len(data := decoder.stdout.read(size)) == size:
-                    yield f"{count:08d}", np.frombuffer(data, self._dtype).reshape(shape)
-                    count += 1
-                status = decoder.wait()
-            finally:
-                decoder.kill()
-                decoder.wait()
-                decoder.stdout.close()
-            log.seek(0)
-            complaint = log.read().decode(errors="replace")
-        if status or data or complaint:  # ffmpeg goes on, and reports success, when it has skipped damaged frames
-            reason = _message(complaint.partition("\n")[0])
-            raise InputError(f"{self._path} is damaged after {count} frames ({reason}); repair it first")
-
-
-def open_source(source: str | os.PathLike | np.ndarray) -> ImageSource | ArraySource | VideoSource:
-    """A folder of frames, one image, a video file or an array [T, H, W, C] as a source of frames.
-
-    Raises `InputError`, before any frame is decoded, for what is missing or cannot be read.
+    '-' is a y4m stream on the standard input. What a file is, its content tells. `start` (a number of frames, or
+    seconds as a float or Fraction) and `frames` choose a part; the other options are `VideoSource`'s.
+    Raises `InputError`, before more than a few frames are decoded, for what is missing or cannot be read.
     """
     if isinstance(source, np.ndarray):
-        return ArraySource(source)
+        check_range("the array", start, frames)
+        whole = ArraySource(source)
+        return ArraySource(_part(source, whole.name, start, frames))
+    check_range(str(source), start, frames)
     path = Path(source)
+    options = {"stream": stream, "start": start, "frames": frames, "deinterlace": deinterlace}
+    options |= {"on_error": on_error, "hdr": hdr}
+    if str(source) == "-":
+        return VideoSource(source, **options)
     if path.is_dir():
-        images, ignored = list_images(path)
-        return ImageSource(images, str(path), ignored)
+        images, ignored = split_folder(path)
+        return ImageSource(_part(images, str(path), start, frames), str(path), ignored, turned=True)
     if not path.exists():
         raise InputError(f"there is no folder or video {path}")
-    return ImageSource([path], str(path)) if path.suffix.lower() in IMAGE_SUFFIXES else VideoSource(path)
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a folder; a stream is read from the standard input ('-')")
+    if is_picture(path):
+        if AnimationSource.count_frames(path) > 1:
+            return AnimationSource(path, start=start, frames=frames)
+        return ImageSource(_part([path], str(path), start, frames), str(path), turned=True)
+    return VideoSource(path, **options)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture or an animation, by its content; a damaged one, by its name."""
+    if path.suffix.lower() in _PICTURE_STREAMS:
+        return False
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if picture_format(start) is not None:
+        return True
+    is_video = start[4:8] in (b"ftyp", b"moov", b"mdat") or start[:4] in (
+        b"\x1aE\xdf\xa3",
+        b"RIFF",
+        b"OggS",
+        b"FLV\1",
+    )
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_video
+
+
+def clip_folders(folder: Path) -> list[Path]:
+    """The folders of frames in a folder that is no clip itself, in natural order.
+
+    A picture or two beside them (folder.jpg) do not make it one.
+    """
+    if not folder.is_dir():
+        return []
+    entries = sorted(folder.iterdir(), key=natural_order)
+    own = [path for path in entries if path.is_file() and is_image_name(path)]
+    folders = [path for path in entries if is_folder_of_frames(path)]
+    return folders if folders and len(own) <= _STRAY_PICTURES else []
+
+
+def is_folder_of_frames(path: Path) -> bool:
+    """Whether it is a folder with images, and none that is hidden or made by another program."""
+    if not path.is_dir() or path.name.startswith(".") or path.name in SKIPPED_FOLDERS:
+        return False
+    return any(entry.is_file() and is_image_name(entry) for entry in path.iterdir())
 
 
 def prefetch(frames: Iterable[Frame], depth: int = 4) -> Iterator[Frame]:
@@ -181,23 +218,19 @@ def prefetch(frames: Iterable[Frame], depth: int = 4) -> Iterator[Frame]:
                 iterator.close()
 
 
-def _run_ffmpeg(path: Path, *options: str) -> subprocess.CompletedProcess:
-    process = _start_ffmpeg(path, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    output, errors = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+def _part(frames: Sequence, name: str, start: int | float | Fraction, count: int | None) -> Sequence:
+    """`count` frames from `start` on, of what has no times."""
+    if not isinstance(start, int):
+        raise InputError(f"{name} has no times: begin it at a number of frames, not at {float(start):g} s")
+    if start >= len(frames):
+        raise InputError(f"{name} has {len(frames)} frames; it cannot be restored from frame {start} on")
+    return frames[start:] if count is None else frames[start : start + count]
 
 
-def _start_ffmpeg(path: Path, *options: str, **pipes) -> subprocess.Popen:
-    """ffmpeg, writing the first video stream of a file to its standard output."""
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    # `file:` keeps names with a colon from being taken for a protocol.
-    source = ["-i", f"file:{path}", "-map", "0:V:0"]
-    command = [get_ffmpeg_exe(), "-hide_banner", "-nostdin", *source, *options, "-"]
-    # Ctrl-C goes to a whole process group: in one of its own, ffmpeg ends when this program says so.
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, **pipes)
-
-
-def _message(line: str) -> str:
-    """A line of ffmpeg's without the part of it that speaks."""
-    return re.sub(r"^(\[[^]]*\] )+", "", line) or "ffmpeg says no more"
+def _ignored_note(name: str, ignored: Sequence[Path] | int) -> list[str]:
+    if not ignored:
+        return []
+    count = ignored if isinstance(ignored, int) else len(ignored)
+    named = "" if isinstance(ignored, int) else f" ({', '.join(path.name for path in ignored[:3])}"
+    named += "" if isinstance(ignored, int) else ", ...)" if count > 3 else ")"
+    return [f"{name}: ignored {count} other file{'s' if count > 1 else ''}{named}"]

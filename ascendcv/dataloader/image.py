@@ -1,14 +1,15 @@
-"""Image files <-> arrays [H, W, C]: 8 bit by Pillow, 16 bit without loss.
+"""Image files <-> arrays [H, W, C], of 8 and 16 bits, without loss: PNG, JPEG, WebP, TIFF, BMP and GIF.
 
-Channels are Y, YA, RGB or RGBA as the file has them; a palette is expanded. Pixels come as they are stored:
-an orientation noted in EXIF data turns nothing, because the frames of a clip share one orientation and a
-network's input and ground truth must keep theirs.
+Channels are Y, YA, RGB or RGBA as the file has them; a palette is expanded, a color key becomes alpha. The
+content tells the format, not the name. Pixels come as they are stored: an orientation noted in EXIF data turns
+nothing unless asked for, because the frames of a clip share one orientation and a network's input and ground
+truth must keep theirs.
 """
 
+import io
 import os
 import re
 import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -16,15 +17,28 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ascendcv.dataloader import png
+from ascendcv.dataloader.footage import PictureTags
+from ascendcv.dataloader.turn import Turn
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+# A few bytes of a hostile file can claim gigabytes.
+MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # colour type -> channels; 3 is a palette
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp"),
+    *(".tif", ".tiff", ".gif", ".apng"),
+)
+WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp")
+# Folders that other programs make beside pictures.
+SKIPPED_FOLDERS = ("@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN")
+
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+_PILLOW_FORMATS = {"jpeg": ["JPEG", "MPO"], "webp": ["WEBP"], "bmp": ["BMP", "DIB"], "gif": ["GIF"], "png": ["PNG"]}
 _MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 _CHANNELS_MODE = {channels: mode for mode, channels in _MODE_CHANNELS.items()}
+_EXIF_ORIENTATION = 0x0112
 _WHOLE_FILE_HINT = "copy or extract it again, or remove it"
 
 
@@ -37,68 +51,135 @@ class ImageHeader(NamedTuple):
     bits: int
 
 
+class Picture(NamedTuple):
+    """An image file: pixels [H, W, C] as they are stored, what they mean, and how they are to be turned."""
+
+    pixels: np.ndarray
+    tags: PictureTags
+    turn: Turn
+
+
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """The pixels [H, W, C] of an image file, uint8 or (16-bit PNG) uint16, C = 1, 2, 3 or 4.
+    """The pixels [H, W, C] of an image file, uint8 or uint16, C = 1, 2, 3 or 4; of several, the first picture.
 
     Raises `InputError` naming the file if it is missing, no image, damaged, cut short, or larger than Pillow
-    accepts (a few bytes of a hostile file can claim gigabytes).
+    accepts.
     """
+    return read_picture(path).pixels
+
+
+def read_picture(path: str | os.PathLike) -> Picture:
+    """As `read_image`, with all that belongs to the pixels."""
     header = image_header(path)
     try:
-        if header.bits == 16 and header.channels > 1:
-            return _decode_png16(Path(path).read_bytes())
-        with Image.open(path) as image:
-            # Pillow has a mode of its own for 16-bit gray, and none for 16-bit colour.
-            mode = "I;16" if header.bits == 16 else _CHANNELS_MODE[header.channels]
-            pixels = np.array(image if image.mode == mode else image.convert(mode))
+        data = Path(path).read_bytes()
+        kind = picture_format(data)
+        tags, turn = _tags_and_turn(data, kind)
+        pixels = _decode(data, kind, header)
     except Exception as error:  # decoders meet damaged data with exceptions of every kind
         raise _unreadable(path, error) from error
-    return pixels.reshape(header.height, header.width, header.channels)
+    return Picture(pixels.reshape(header.height, header.width, header.channels), tags, turn)
+
+
+def read_turn(path: str | os.PathLike) -> Turn:
+    """How a picture asks to be turned. Raises `InputError` naming the file if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            kind = picture_format(file.read(16))
+            file.seek(0)
+            return _turn(file.read() if kind == "tiff" else file, kind)
+    except Exception as error:
+        raise _unreadable(path, error) from error
 
 
 def image_header(path: str | os.PathLike) -> ImageHeader:
     """Size, channels and bits of an image file, without decoding it. Raises `InputError` naming the file."""
     try:
         with open(path, "rb") as file:
-            start = file.read(33)
+            kind = picture_format(file.read(16))
+            file.seek(0)
+            header = _header(file, kind)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except OSError as error:
+        if error.errno is None:  # not the system's, but Pillow's
+            raise _unreadable(path, error) from error
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        header = _png_header(start) or _pillow_header(path)
     except Exception as error:
         raise _unreadable(path, error) from error
-    if header.height * header.width > 2 * Image.MAX_IMAGE_PIXELS:
+    if header.height * header.width > MAX_PIXELS:
         raise InputError(
-            f"{path} says it has {header.width}x{header.height} pixels, more than the "
-            f"{2 * Image.MAX_IMAGE_PIXELS} that are accepted; is it damaged?"
+            f"{path} says it has {header.width}x{header.height} pixels, more than the {MAX_PIXELS} that are "
+            "accepted; is it damaged?"
         )
     return header
 
 
-def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
+def picture_format(start: bytes) -> str | None:
+    """'png', 'jpeg', 'gif', 'webp', 'bmp' or 'tiff', by the first bytes of a file; None for others."""
+    if start.startswith(png.SIGNATURE):
+        return "png"
+    if start.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if start[:6] in (b"GIF87a", b"GIF89a"):
+        return "gif"
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "webp"
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "tiff"
+    return "bmp" if start[:2] == b"BM" else None
+
+
+def write_image(path: str | os.PathLike, image: np.ndarray, tags: PictureTags | None = None) -> None:
     """Writes [H, W, C] (C = 1 to 4) or [H, W] pixels; the file appears complete or not at all.
 
-    The ending chooses the format: .png takes uint8 and uint16, .jpg and .jpeg uint8 gray or RGB.
+    The ending chooses the format: .png and .tif take uint8 and uint16, .webp (without loss) uint8, .jpg and .bmp
+    uint8 gray or RGB. `tags` are kept as far as the format can: all in PNG, the ICC profile elsewhere.
     Raises `InputError` for another ending or pixels that the format cannot hold, OSError if the disk is full.
     """
     suffix = Path(path).suffix.lower()
     image = image[..., np.newaxis] if image.ndim == 2 else image
     channels, bits = image.shape[2], 8 * image.dtype.itemsize
-    if suffix not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"cannot write {path}: the ending should be .png, .jpg or .jpeg")
-    if suffix != ".png" and (bits != 8 or channels not in (1, 3)):
-        raise InputError(f"cannot write {bits}-bit pixels of {channels} channels to {path}: use .png")
+    if suffix not in WRITTEN_SUFFIXES:
+        raise InputError(f"cannot write {path}: the ending should be one of {', '.join(WRITTEN_SUFFIXES)}")
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"cannot write {image.dtype} pixels to {path}: images hold uint8 or uint16")
+    if not holds(suffix, channels, bits):
+        raise InputError(f"cannot write {bits}-bit pixels of {channels} channels to {path}: use .png")
     with atomic_path(path) as temporary:
-        if bits == 16 and channels > 1:
-            temporary.write_bytes(_encode_png16(image))
-        else:
-            # Level 3 takes under half of the default's time and gives files 2 % larger.
-            options = {"compress_level": 3} if suffix == ".png" else {"quality": 95}
-            Image.fromarray(image.squeeze(2) if channels == 1 else image).save(temporary, **options)
+        temporary.write_bytes(encode_image(image, suffix, tags))
+
+
+def holds(suffix: str, channels: int, bits: int) -> bool:
+    """Whether image files of this ending can hold such pixels."""
+    if suffix in (".png", ".tif", ".tiff"):
+        return True
+    return bits == 8 and (channels in (1, 3) or suffix == ".webp")
+
+
+def encode_image(image: np.ndarray, suffix: str, tags: PictureTags | None = None) -> bytes:
+    """The bytes of an image file of this ending, for [H, W, C] that it `holds`."""
+    if suffix == ".png":
+        return png.encode(image, tags)
+    if suffix in (".tif", ".tiff"):
+        from ascendcv.dataloader import tiff
+
+        return tiff.encode(image, tags)
+    target = io.BytesIO()
+    profile = {"icc_profile": tags.icc_profile} if tags is not None and tags.icc_profile else {}
+    picture = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
+    if suffix in _JPEG_SUFFIXES:
+        picture.save(target, "JPEG", quality=95, **profile)
+    elif suffix == ".webp":
+        picture = (
+            picture
+            if picture.mode in ("RGB", "RGBA")
+            else picture.convert("RGBA" if image.shape[2] == 2 else "RGB")
+        )
+        picture.save(target, "WEBP", lossless=True, exact=True, **profile)
+    else:
+        picture.save(target, "BMP")
+    return target.getvalue()
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
@@ -109,17 +190,17 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
 def convert(image: np.ndarray, channels: int, bits: int) -> np.ndarray:
     """Pixels [H, W, C] in the format that a clip's frames share, `check_clip`'s channels and bits.
 
-    Gray becomes colour by repetition, a missing alpha channel is opaque, 8 bits become 16 so that white stays
-    white (v * 257). What would lose colour or depth is not done: C = 3 and 4 stay colour, 16 bits stay 16.
+    Gray becomes color by repetition, a missing alpha channel is opaque, 8 bits become 16 so that white stays
+    white (v * 257). What would lose color or depth is not done: C = 3 and 4 stay color, 16 bits stay 16.
     """
     if bits == 16 and image.dtype == np.uint8:
         image = image.astype(np.uint16) * 257
-    colour = to_rgb(image) if channels >= 3 else image[..., : 3 if image.shape[-1] >= 3 else 1]
+    color = to_rgb(image) if channels >= 3 else image[..., : 3 if image.shape[-1] >= 3 else 1]
     if channels in (1, 3):
-        return colour
+        return color
     opaque = np.full_like(image[..., :1], np.iinfo(image.dtype).max)
     alpha = image[..., -1:] if image.shape[-1] in (2, 4) else opaque
-    return np.concatenate([colour, alpha], axis=-1)
+    return np.concatenate([color, alpha], axis=-1)
 
 
 def list_images(folder: str | os.PathLike) -> tuple[list[Path], int]:
@@ -127,17 +208,29 @@ def list_images(folder: str | os.PathLike) -> tuple[list[Path], int]:
 
     Hidden files count as others. Raises `InputError` if the folder is missing, is no folder or has no images.
     """
+    images, others = split_folder(folder)
+    return images, len(others)
+
+
+def split_folder(folder: str | os.PathLike) -> tuple[list[Path], list[Path]]:
+    """As `list_images`, with the other files themselves."""
     folder = Path(folder)
     if not folder.exists():
         raise InputError(f"there is no folder {folder}")
     if not folder.is_dir():
         raise InputError(f"{folder} should be a folder of frames; it is a file")
-    files = [path for path in folder.iterdir() if path.is_file()]
-    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
+    files = sorted((path for path in folder.iterdir() if path.is_file()), key=natural_order)
+    images = [path for path in files if is_image_name(path)]
     if not images:
         others = f" among its {len(files)} files" if files else ""
         raise InputError(f"{folder} has no frames{others}; frames end in {', '.join(IMAGE_SUFFIXES)}")
-    return sorted(images, key=natural_order), len(files) - len(images)
+    chosen = set(images)
+    return images, [path for path in files if path not in chosen]
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file is an image by its name, and not hidden."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
@@ -162,10 +255,10 @@ def check_clip(paths: Sequence[Path]) -> ImageHeader:
                 f"{path} has {header.width}x{header.height} pixels, but the first frame {paths[0].name} has "
                 f"{headers[0].width}x{headers[0].height}; frames of one clip have one size"
             )
-    colour = any(header.channels >= 3 for header in headers)
+    color = any(header.channels >= 3 for header in headers)
     alpha = any(header.channels in (2, 4) for header in headers)
     bits = max(header.bits for header in headers)
-    return ImageHeader(*headers[0][:2], (3 if colour else 1) + alpha, bits)
+    return ImageHeader(*headers[0][:2], (3 if color else 1) + alpha, bits)
 
 
 def _unreadable(path: str | os.PathLike, error: Exception) -> InputError:
@@ -174,26 +267,58 @@ def _unreadable(path: str | os.PathLike, error: Exception) -> InputError:
     return InputError(f"{path} is no readable image ({reason}); {_WHOLE_FILE_HINT}")
 
 
-def _png_header(start: bytes) -> ImageHeader | None:
-    """The header in a PNG's first 33 bytes; None for other formats and palettes, which Pillow reads."""
-    if not start.startswith(_PNG_SIGNATURE):
-        return None
-    if len(start) < 33 or start[12:16] != b"IHDR" or zlib.crc32(start[12:29]) != int.from_bytes(start[29:33]):
-        raise ValueError("damaged PNG header")
-    width, height, depth, colour = struct.unpack(">IIBB", start[16:26])
-    if colour == 3:
-        return None
-    if not width or not height or colour not in _PNG_CHANNELS:
-        raise ValueError("invalid PNG header")
-    return ImageHeader(height, width, _PNG_CHANNELS[colour], 16 if depth == 16 else 8)
+def _header(file: BinaryIO, kind: str | None) -> ImageHeader:
+    if kind == "png":
+        return ImageHeader(*png.read_header(file)[:4])
+    if kind == "tiff":
+        from ascendcv.dataloader import tiff
 
-
-def _pillow_header(path: str | os.PathLike) -> ImageHeader:
-    with Image.open(path) as image:
-        transparent = "A" in image.getbands() or (image.mode == "P" and "transparency" in image.info)
+        return ImageHeader(*tiff.read_header(file.read())[:4])
+    if kind is None:
+        raise UnidentifiedImageError
+    with Image.open(file, formats=_PILLOW_FORMATS[kind]) as image:
+        transparent = "A" in image.getbands() or "transparency" in image.info
         gray = image.mode in ("1", "L", "LA")
         mode = ("L" if gray else "RGB") + ("A" if transparent else "")
         return ImageHeader(image.height, image.width, _MODE_CHANNELS[mode], 8)
+
+
+def _decode(data: bytes, kind: str, header: ImageHeader) -> np.ndarray:
+    if kind == "tiff":
+        from ascendcv.dataloader import tiff
+
+        return tiff.read_page(data)
+    if header.bits == 16:
+        return png.decode_16_bits(data)
+    import imageio.v3 as imageio
+
+    # Pillow does the work: its modes for gray, color and alpha, the first picture of several.
+    return imageio.imread(data, plugin="pillow", index=0, mode=_CHANNELS_MODE[header.channels])
+
+
+def _tags_and_turn(data: bytes, kind: str) -> tuple[PictureTags, Turn]:
+    if kind == "png":
+        return png.check(data), _turn(io.BytesIO(data), kind)
+    if kind == "tiff":
+        from ascendcv.dataloader import tiff
+
+        return tiff.read_tags(data), _turn(data, kind)
+    with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[kind]) as image:
+        tags = PictureTags(icc_profile=image.info.get("icc_profile") or None)
+    return tags, _turn(io.BytesIO(data), kind)
+
+
+def _turn(source: BinaryIO | bytes, kind: str) -> Turn:
+    if kind == "tiff":
+        from ascendcv.dataloader import tiff
+
+        return Turn.of_exif(tiff.orientation(source))
+    if kind == "png":  # of which Pillow would decode all pixels
+        exif = Image.Exif()
+        exif.load(png.read_exif(source))
+        return Turn.of_exif(exif.get(_EXIF_ORIENTATION, 1))
+    with Image.open(source, formats=_PILLOW_FORMATS[kind]) as image:
+        return Turn.of_exif(image.getexif().get(_EXIF_ORIENTATION, 1))
 
 
 def _is_whole(path: Path) -> bool:
@@ -202,7 +327,7 @@ def _is_whole(path: Path) -> bool:
         signature = file.read(8)
         file.seek(-min(12, os.path.getsize(path)), os.SEEK_END)
         ending = file.read()
-        if signature == _PNG_SIGNATURE:
+        if signature == png.SIGNATURE:
             return ending[4:8] == b"IEND" or _png_has_end(file)
         if signature.startswith(b"\xff\xd8"):
             return ending.endswith(b"\xff\xd9") or _jpeg_has_end(file)
@@ -211,7 +336,7 @@ def _is_whole(path: Path) -> bool:
 
 def _png_has_end(file: BinaryIO) -> bool:
     """Walks the chunks: some programs write more after the image."""
-    file.seek(len(_PNG_SIGNATURE))
+    file.seek(len(png.SIGNATURE))
     while len(chunk := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", chunk)
         if kind == b"IEND":
@@ -227,18 +352,3 @@ def _jpeg_has_end(file: BinaryIO) -> bool:
     while len(segment := file.read(4)) == 4 and segment[:2] != b"\xff\xda":
         file.seek(int.from_bytes(segment[2:]) - 2, os.SEEK_CUR)
     return b"\xff\xd9" in file.read()
-
-
-def _decode_png16(data: bytes) -> np.ndarray:
-    import tensorflow as tf  # the codec for 16-bit colour, which Pillow reduces to 8 bits
-
-    try:
-        return tf.io.decode_png(data, dtype=tf.uint16).numpy()
-    except tf.errors.InvalidArgumentError:
-        raise ValueError("damaged PNG data") from None
-
-
-def _encode_png16(image: np.ndarray) -> bytes:
-    import tensorflow as tf
-
-    return tf.io.encode_png(image, compression=3).numpy()

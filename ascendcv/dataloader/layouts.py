@@ -80,19 +80,17 @@ def read_layout(
     damaged files, a clip in `listed` that is not there.
     """
     if not data_dir.is_dir():
-        raise InputError(f"there is no data set in {data_dir}: give its folder as data.data_dir")
+        raise InputError(f"there is no data set in {data_dir}: give its folder as `data_dir`")
     if layout == "vimeo":
         videos = _vimeo(data_dir, part, lq_folder, gt_folder, listed)
     elif layout in ("dvd", "gopro"):
         if part not in SPLITS:
-            key = "data.train_set" if training else "data.eval_set"
-            raise InputError(f"{key} is {part!r}; with data.layout {layout} it should be {', '.join(SPLITS)}")
+            raise InputError(f"`part` is {part!r}; with `layout` {layout} it should be {', '.join(SPLITS)}")
         videos = _dvd(data_dir, part) if layout == "dvd" else _gopro(data_dir, part, gamma)
     else:
         folder = data_dir / part
         if not folder.is_dir():
-            key = "data.train_set" if training else "data.eval_set"
-            raise InputError(f"there is no folder {folder}: {key} should name one in {data_dir}{_hint(data_dir)}")
+            raise InputError(f"there is no folder {folder}: `part` should name one in {data_dir}{_hint(data_dir)}")
         if layout == "pairs":
             videos = _pairs(folder, lq_folder or "blur", gt_folder or "gt")
         else:
@@ -100,7 +98,7 @@ def read_layout(
             videos = [Video(name, path, path if layout == "davis" else None) for name, path in folders.items()]
     videos = _choose(videos, listed, hold_out, training, data_dir)
     if not videos:
-        raise InputError(f"{data_dir} has no clips for {part!r} as data.layout {layout} has them{_hint(data_dir)}")
+        raise InputError(f"{data_dir} has no clips for {part!r} as `layout` {layout} has them{_hint(data_dir)}")
     facts = {line.name: line for line in listed}
     clips = []
     for video in sorted(videos, key=lambda video: video.name):
@@ -164,7 +162,7 @@ def _gopro(data_dir: Path, part: str, gamma: bool) -> list[Video]:
             for path in _sub_folders(data_dir / root):
                 blur, other = ("blur_gamma", "blur") if gamma else ("blur", "blur_gamma")
                 if (path / other).is_dir() and not (path / blur).is_dir():
-                    raise InputError(f"{path} has {other} but not {blur}: set data.gamma {not gamma}")
+                    raise InputError(f"{path} has {other} but not {blur}: set `gamma` {not gamma}")
                 videos.append(Video(path.name, path / blur, _if_there(path / "sharp")))
         videos += _kair(data_dir, split, "")
     return videos
@@ -179,7 +177,7 @@ def _vimeo(data_dir: Path, part: str, lq_folder: str, gt_folder: str, listed: Se
     gt = data_dir / (gt_folder or "vimeo_septuplet")
     if not listed:
         if part not in ("train", "test"):
-            raise InputError(f"Vimeo-90K has the sets train and test, not {part!r} (data.train_set, data.eval_set)")
+            raise InputError(f"Vimeo-90K has the sets train and test, not {part!r} (`part`)")
         listed = read_meta_info(gt / f"sep_{part}list.txt")
     lq, gt = (
         folder / "sequences" if (folder / "sequences").is_dir() else folder

@@ -31,7 +31,7 @@ def make_reader(
     """
     dtype = {8: tf.uint8, 16: tf.uint16}[bits]
     if read_mode not in ("tf", "python"):
-        raise InputError(f"data.read_mode is {read_mode!r}; it should be tf or python")
+        raise InputError(f"`read_mode` is {read_mode!r}; it should be tf or python")
     if cache or read_mode == "python":
         crops = _python_crops(FrameCache(cache).read if cache else read_image, bits, dtype)
     else:
@@ -98,7 +98,7 @@ def _check_suffixes(clips: Sequence[Clip]) -> None:
     for clip in clips:
         for path in [*clip.lq, *clip.gt]:
             if path.suffix.lower() not in _TF_SUFFIXES:
-                raise InputError(f"{path} is neither PNG nor JPEG: read it with data.read_mode python")
+                raise InputError(f"{path} is neither PNG nor JPEG: read it with `read_mode` python")
 
 
 def _decode(path: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

@@ -32,7 +32,7 @@ def read_set(data_dir: str | os.PathLike, set_file: str, scale: int = 4) -> list
     """
     data_dir = Path(data_dir)
     if not data_dir.is_dir():
-        raise InputError(f"there is no data set in {data_dir}: give its folder as data.data_dir")
+        raise InputError(f"there is no data set in {data_dir}: give its folder as `data_dir`")
     path = data_dir / "sets" / set_file
     description = _read_json(path, data_dir)
     try:

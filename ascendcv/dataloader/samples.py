@@ -40,9 +40,9 @@ def training_samples(
     smaller than the crop (height, width).
     """
     if not 0 <= 2 * margin < num_frames:
-        raise InputError(f"data.train_margin {margin} should be below half of the {num_frames} frames of a sample")
+        raise InputError(f"`margin` {margin} should be below half of the {num_frames} frames of a sample")
     if stride < 1:
-        raise InputError(f"data.train_stride should be 1 or more, not {stride}")
+        raise InputError(f"`stride` should be 1 or more, not {stride}")
     span = (num_frames - 2 * margin - 1) * interval + 1
     samples = []
     for number, clip in enumerate(clips):
@@ -52,13 +52,13 @@ def training_samples(
             margins = f" without its margins of {margin}" if margin else ""
             raise InputError(
                 f"clip {clip.name} ({clip.lq[0].parent}) has {len(clip.lq)} frames; a training window of "
-                f"{num_frames} frames at interval {interval} needs {span}{margins} (data.clip_length or "
-                "model.num_frames, data.train_interval)"
+                f"{num_frames} frames at interval {interval} needs {span}{margins} (`num_frames`, "
+                "`interval`)"
             )
         if clip.lq_size[0] < crop_size[0] or clip.lq_size[1] < crop_size[1]:
             raise InputError(
                 f"clip {clip.name} has frames of {clip.lq_size[1]}x{clip.lq_size[0]} pixels, smaller than "
-                f"the crop of {crop_size[1]}x{crop_size[0]} (data.train_in_size is [height, width])"
+                f"the crop of {crop_size[1]}x{crop_size[0]} (`crop_size` is [height, width])"
             )
         starts = range(0, len(clip.lq) - span + 1, stride)
         samples += [Sample(number, start - margin * interval) for start in starts]

@@ -30,7 +30,7 @@ def training_dataset(
     scale: int,
     batch_size: int,
     seed: int,
-    target: str = "centre",
+    target: str = "center",
     center_frame_idx: int | None = None,
     interval: int = 1,
     margin: int = 0,
@@ -93,9 +93,7 @@ def training_dataset(
     examples, share = _examples_of_batch(batch_size, shard[1], crops_per_example)
     _check_turns(crop_size, transpose=transpose, rot90=rot90, rotation=rotation)
     if mirror and target != "all":
-        raise InputError(
-            "data.mirror doubles the frames of a sample, which is for networks that restore all of them"
-        )
+        raise InputError("`mirror` doubles the frames of a sample, which is for networks that restore all of them")
     clean = all(clip.lq == clip.gt for clip in clips)  # the input is made of the ground truth
     bits = max(clip.bits for clip in clips)
     read = make_reader(clips, read_mode, cache, crop_size, scale, bits)
@@ -185,22 +183,21 @@ def _examples_of_batch(batch_size: int, workers: int, crops_per_example: int) ->
         raise InputError(f"a global batch of {batch_size} cannot be shared equally by {workers} workers")
     if crops_per_example < 1 or batch_size // workers % crops_per_example:
         raise InputError(
-            f"a batch of {batch_size // workers} samples (data.train_batch_size) cannot be made of "
-            f"{crops_per_example} from each window (data.crops_per_example): one should divide the other"
+            f"a batch of {batch_size // workers} samples (`batch_size`) cannot be made of "
+            f"{crops_per_example} from each window (`crops_per_example`): one should divide the other"
         )
     return batch_size // crops_per_example, batch_size // workers // crops_per_example
 
 
 def _check_turns(crop_size: tuple[int, int], **turns: bool) -> None:
-    keys = {"transpose": "data.use_transpose", "rot90": "data.augment.rot90", "rotation": "data.augment.rotation"}
     for name, used in turns.items():
         if used and crop_size[0] != crop_size[1]:
             raise InputError(
-                f"{keys[name]} exchanges height and width, so data.train_in_size {list(crop_size)} should "
-                f"be square; or set {keys[name]} False"
+                f"`{name}` exchanges height and width, so `crop_size` {list(crop_size)} should be square; or set "
+                f"`{name}` False"
             )
     if turns["rot90"] and turns["rotation"]:
-        raise InputError("data.augment.rotation includes data.augment.rot90: set one of them False")
+        raise InputError("`rotation` includes `rot90`: set one of them False")
 
 
 def _draws(seed: int, number: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from ascendcv.ops.conv2d import check, conv2d, finish
+
 
 class Conv2D(keras.Layer):
     """2-D convolution, padded with zeros on all sides alike.
@@ -17,9 +19,11 @@ class Conv2D(keras.Layer):
         padding: zeros on each side; None: as many as keep the size at stride 1.
         use_bias: whether there is a bias.
         kernel_initializer, bias_initializer: None: PyTorch's, uniform in +-1 / sqrt(fan_in).
+        activation: None, 'relu', or the slope (0 to 1) of a leaky ReLU below 0.
+        residual_place: whether `call`'s residual is added 'before' or 'after' the activation.
 
-    [N, H, W, C] -> [N, Ho, Wo, filters] in the layer's compute dtype. Weights: `kernel`
-    [kh, kw, C / groups, filters] and `bias` [filters].
+    `call(x, residual=None)`: [N, H, W, C] -> [N, Ho, Wo, filters] in the layer's compute dtype; the residual is shaped
+    as the result. Weights: `kernel` [kh, kw, C / groups, filters] and `bias` [filters].
     """
 
     def __init__(
@@ -33,9 +37,12 @@ class Conv2D(keras.Layer):
         use_bias: bool = True,
         kernel_initializer=None,
         bias_initializer=None,
+        activation: str | float | None = None,
+        residual_place: str = "before",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check(activation, residual_place)
         self.filters = filters
         self.kernel_size = kernel_size
         self.stride = stride
@@ -47,9 +54,11 @@ class Conv2D(keras.Layer):
         self.use_bias = use_bias
         self.kernel_initializer = kernel_initializer
         self.bias_initializer = bias_initializer
+        self.activation = activation
+        self.residual_place = residual_place
 
-    def build(self, input_shape):
-        channels = input_shape[-1] // self.groups
+    def build(self, x_shape, residual_shape=None):
+        channels = x_shape[-1] // self.groups
         height, width = self.kernel_shape
         limit = (channels * height * width) ** -0.5
         uniform = keras.initializers.RandomUniform(-limit, limit)
@@ -60,6 +69,7 @@ class Conv2D(keras.Layer):
             initializer=self.kernel_initializer or uniform,
             autocast=False,
         )
+        self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
@@ -68,12 +78,16 @@ class Conv2D(keras.Layer):
                 autocast=False,
             )
 
-    def call(self, x):
+    def call(self, x, residual=None):
         x = ops.cast(x, self.compute_dtype)
-        mode = "same" if self.stride == 1 and self.padding == self.same_padding else "valid"
-        if mode == "valid" and any(self.padding):
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        bias = ops.cast(self.bias, self.compute_dtype) if self.use_bias else None
+        after = {"activation": self.activation, "residual": residual, "residual_place": self.residual_place}
+        same = self.stride == 1 and self.padding == self.same_padding
+        if same and self.kernel_shape in ((3, 3), (5, 5)) and self.dilation == self.groups == 1:
+            return conv2d(x, kernel, bias, **after)
+        if not same and any(self.padding):
             rows, columns = self.padding
             x = ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
-        kernel = ops.cast(self.kernel, self.compute_dtype)
-        x = ops.conv(x, kernel, self.stride, mode, "channels_last", self.dilation)
-        return x + ops.cast(self.bias, self.compute_dtype) if self.use_bias else x
+        y = ops.conv(x, kernel, self.stride, "same" if same else "valid", "channels_last", self.dilation)
+        return finish(y, bias, **after)

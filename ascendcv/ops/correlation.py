@@ -4,6 +4,8 @@ Used by PWC-Net (Sun et al., CVPR 2018), LiteFlowNet (Hui et al., CVPR 2018) and
 sampler, by FlowNet and "Deep Video Deblurring: The Devil is in the Details" (Gast and Roth, 2019).
 """
 
+from collections.abc import Sequence
+
 from keras import ops
 
 from ascendcv.ops import registry
@@ -25,56 +27,67 @@ def correlation(first, second, *, max_displacement: int = 4, stride: int = 1, im
     # Positions and displacements are multiples of the stride alike, so the pixels between take no part.
     first, second = first[:, ::stride, ::stride], second[:, ::stride, ::stride]
     volume = registry.resolve("correlation", impl, ops.dtype(first))
-    return volume(first, second, patch_size=2 * max_displacement + 1, dilation=1, scale=1 / first.shape[-1])
+    patch_size = (2 * max_displacement + 1,) * 2
+    return volume(first, second, patch_size=patch_size, dilation=(1, 1), scale=1 / first.shape[-1])
 
 
 def spatial_correlation(
     first,
     second,
     *,
-    kernel_size: int = 1,
-    patch_size: int = 9,
-    stride: int = 1,
-    padding: int = 0,
-    dilation_patch: int = 1,
+    kernel_size: int | Sequence[int] = 1,
+    patch_size: int | Sequence[int] = 9,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation_patch: int | Sequence[int] = 1,
     impl: str = "auto",
 ):
-    """The spatial correlation sampler: sums over the channels and a window of kernel_size².
+    """The spatial correlation sampler: sums over the channels and a window of kernel_size pixels.
 
-    volume[n, y, x, i * P + j] = sum over c, u, v of first[n, p + u, q + v, c]
-    * second[n, p + u + (i - r) * D, q + v + (j - r) * D, c], where p = y * stride - padding, q likewise with x,
-    P = patch_size, r = (P - 1) // 2 and D = dilation_patch. What lies outside either map is 0.
+    volume[n, y, x, i * Q + j] = sum over c, u, v of first[n, p + u, q + v, c]
+    * second[n, p + u + (i - (P - 1) // 2) * D, q + v + (j - (Q - 1) // 2) * E, c], where p = y * stride - padding,
+    q likewise with x, (P, Q) = patch_size and (D, E) = dilation_patch. What lies outside either map is 0.
 
     Args:
         first, second: [N, H, W, C].
+        kernel_size, patch_size, stride, padding, dilation_patch: (y, x), or one number for both.
         impl: 'auto', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`).
 
-    Returns [N, (H + 2 padding - kernel_size) // stride + 1, the same of W, P²].
+    Returns [N, (H + 2 padding - kernel_size) // stride + 1, the same of W, P * Q].
     """
+    kernel, patch, steps, edges, dilation = map(_pair, (kernel_size, patch_size, stride, padding, dilation_patch))
     volume = registry.resolve("correlation", impl, ops.dtype(first))
-    volume = volume(first, second, patch_size=patch_size, dilation=dilation_patch, scale=1.0)
-    if (kernel_size, stride, padding) == (1, 1, 0):
+    volume = volume(first, second, patch_size=patch, dilation=dilation, scale=1.0)
+    if (kernel, steps, edges) == ((1, 1), (1, 1), (0, 0)):
         return volume
-    volume = ops.pad(volume, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    volume = ops.pad(volume, ((0, 0), (edges[0], edges[0]), (edges[1], edges[1]), (0, 0)))
     _, height, width, _ = ops.shape(volume)
-    rows, columns = height - kernel_size + 1, width - kernel_size + 1  # where a window fits
+    rows, columns = height - kernel[0] + 1, width - kernel[1] + 1  # where a window fits
     return sum(
-        volume[:, u : u + rows : stride, v : v + columns : stride]
-        for u in range(kernel_size)
-        for v in range(kernel_size)
+        volume[:, u : u + rows : steps[0], v : v + columns : steps[1]]
+        for u in range(kernel[0])
+        for v in range(kernel[1])
     )
 
 
-def composed(first, second, *, patch_size: int, dilation: int, scale: float):
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    y, x = value
+    return y, x
+
+
+def composed(first, second, *, patch_size: tuple[int, int], dilation: tuple[int, int], scale: float):
     """What the functions above share, by one shifted product for each displacement.
 
-    volume[n, y, x, i * P + j] = scale * sum_c first[n, y, x, c] * second[n, y + (i - r) * D, x + (j - r) * D, c]
-    with P = patch_size, r = (P - 1) // 2 and D = dilation.
+    volume[n, y, x, i * Q + j] = scale * sum_c first[n, y, x, c]
+    * second[n, y + (i - (P - 1) // 2) * D, x + (j - (Q - 1) // 2) * E, c] with (P, Q) = patch_size and
+    (D, E) = dilation.
     """
     _, height, width, _ = ops.shape(first)
-    before = (patch_size - 1) // 2 * dilation
-    after = (patch_size - 1) * dilation - before
-    second = ops.pad(second, ((0, 0), (before, after), (before, after), (0, 0)))
-    shifts = [(i * dilation, j * dilation) for i in range(patch_size) for j in range(patch_size)]
+    before = [(length - 1) // 2 * step for length, step in zip(patch_size, dilation, strict=True)]
+    after = [length // 2 * step for length, step in zip(patch_size, dilation, strict=True)]
+    second = ops.pad(second, ((0, 0), (before[0], after[0]), (before[1], after[1]), (0, 0)))
+    shifts = [(i * dilation[0], j * dilation[1]) for i in range(patch_size[0]) for j in range(patch_size[1])]
     products = [ops.sum(first * second[:, i : i + height, j : j + width], axis=-1) for i, j in shifts]
     return ops.stack(products, axis=-1) * scale

@@ -4,9 +4,10 @@ from ascendcv.ops import registry
 
 
 def report() -> list[str]:
-    """Lines: the backend and its devices, then for each operation what 'auto' takes and why not the others.
+    """Lines: the backend and its devices, then for each operation what 'auto' takes and why not the others, and how
+    far the kernels agree with the composed operations.
 
-    Compiles the kernels when nobody has yet.
+    Compiles the kernels when nobody has yet. Raises `ArithmeticError` where a kernel computes something else.
     """
     import keras
 
@@ -16,4 +17,9 @@ def report() -> list[str]:
         import tensorflow as tf
 
         lines += [f"device: {device.name}" for device in tf.config.list_physical_devices()]
-    return lines + [registry.explain(operation) for operation in registry.OPERATIONS]
+    lines += [registry.explain(operation) for operation in registry.OPERATIONS]
+    if any(registry.available(operation)["fused"] is None for operation in registry.OPERATIONS):
+        from ascendcv.ops import fused
+
+        lines += fused.check()
+    return lines

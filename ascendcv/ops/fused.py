@@ -77,6 +77,11 @@ def why_not() -> str | None:
     return None
 
 
+def check() -> list[str]:
+    """How far each kernel agrees with the composed operation, a line for each. Raises `ArithmeticError` if it does not."""
+    return _kernels().check()
+
+
 @functools.cache
 def _kernels():
     """The module that calls the kernels, with the library loaded."""

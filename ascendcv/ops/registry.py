@@ -22,6 +22,7 @@ from ascendcv.utils.errors import InputError
 
 # operation -> its composed function, as 'module:function'
 OPERATIONS = {
+    "conv2d": "ascendcv.ops.conv2d:composed",
     "deform_conv2d": "ascendcv.ops.deform_conv:composed",
     "deform_attn": "ascendcv.ops.deform_attn:composed",
     "correlation": "ascendcv.ops.correlation:composed",
@@ -32,13 +33,18 @@ VENDOR_OPERATIONS = {
     "deform_conv2d": ("npu_bridge.tbe.npu_cube_ops", "ascendcv.ops.vendor:ascend_deform_conv2d"),
 }
 
+# Their kernels serve processors only: GPUs have fast ones of their own, which the composed operations call.
+FOR_PROCESSORS = ("conv2d",)
+
 IMPLEMENTATIONS = ("tf", "fused", "npu")
 
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("implementation", default=None)
 
 
-def resolve(operation: str, impl: str = "auto", dtype: str = "float32") -> Callable:
+def resolve(operation: str, impl: str = "auto", dtype: str = "float32", worthwhile: bool = True) -> Callable:
     """The function that serves `operation` on tensors of `dtype`.
+
+    Where its arguments make no other implementation `worthwhile`, 'auto' composes it.
 
     Raises `InputError` for an unknown name, and for an implementation asked for by name that cannot run here:
     the message says why and what to do.
@@ -47,10 +53,12 @@ def resolve(operation: str, impl: str = "auto", dtype: str = "float32") -> Calla
         raise InputError(f"there is no operation {operation!r}; there are {', '.join(OPERATIONS)}")
     impl = _forced.get() or impl
     if impl == "auto":
-        return _load(operation, chosen(operation, dtype))
+        return _load(operation, chosen(operation, dtype) if worthwhile else "tf")
     if impl not in IMPLEMENTATIONS:
         raise InputError(f"impl is {impl!r}; it should be one of: auto, {', '.join(IMPLEMENTATIONS)}")
     reason = available(operation, dtype)[impl]
+    if reason is not None and _forced.get() and operation in FOR_PROCESSORS and _on("GPU"):
+        return _load(operation, "tf")
     if reason is not None:
         raise InputError(f"{operation} has no implementation {impl!r} here: {reason}; impl 'auto' or 'tf' works")
     return _load(operation, impl)
@@ -60,7 +68,8 @@ def resolve(operation: str, impl: str = "auto", dtype: str = "float32") -> Calla
 def implementation(name: str) -> Iterator[None]:
     """Within the block every operation is served by `name`, whatever the layers ask for.
 
-    Exported graphs and traces that XLA compiles are made within `implementation('tf')`.
+    Exported graphs and traces that XLA compiles are made within `implementation('tf')`. On GPUs, operations whose
+    kernels serve processors only are composed whatever the name.
     """
     token = _forced.set(name)
     try:
@@ -71,14 +80,14 @@ def implementation(name: str) -> Iterator[None]:
 
 def available(operation: str, dtype: str = "float32") -> dict[str, str | None]:
     """For each implementation None where it can run here, else why it cannot. May compile the kernels."""
-    return {"tf": None, "fused": _why_not_fused(dtype), "npu": _why_not_vendor(operation)}
+    return {"tf": None, "fused": _why_not_fused(operation, dtype), "npu": _why_not_vendor(operation)}
 
 
 def chosen(operation: str, dtype: str = "float32") -> str:
     """The implementation that 'auto' takes here and now."""
     if _on("NPU") and _why_not_vendor(operation) is None:
         return "npu"
-    return "fused" if not _on("GPU") and _why_not_fused(dtype) is None else "tf"
+    return "fused" if not _on("GPU") and _why_not_fused(operation, dtype) is None else "tf"
 
 
 def explain(operation: str) -> str:
@@ -86,6 +95,13 @@ def explain(operation: str) -> str:
     why = available(operation)
     others = "; ".join(f"{name}: {reason}" for name, reason in why.items() if reason is not None)
     return f"{operation}: {chosen(operation)}" + (f" ({others})" if others else "")
+
+
+def only_shapes() -> bool:
+    """Whether Keras is asking for the shapes of results, as when it builds a model, and will compute nothing."""
+    from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+    return in_symbolic_scope()
 
 
 def _load(operation: str, impl: str) -> Callable:
@@ -101,12 +117,27 @@ def _import(place: str) -> Callable:
     return getattr(importlib.import_module(module), name)
 
 
-def _why_not_fused(dtype: str) -> str | None:
+def _why_not_fused(operation: str, dtype: str) -> str | None:
     if keras.backend.backend() != "tensorflow":
         return f"the compiled kernels serve TensorFlow, and the backend is {keras.backend.backend()}"
     if dtype == "float64":
         return "the compiled kernels compute in float32, and the tensor is float64"
+    if _in_xla():
+        return "XLA compiles what is being traced, and cannot call the compiled kernels"
+    if operation in FOR_PROCESSORS and _on("GPU"):
+        return "its compiled kernel serves processors, and TensorFlow computes on a GPU"
     return importlib.import_module("ascendcv.ops.fused").why_not()
+
+
+def _in_xla() -> bool:
+    """Whether TensorFlow traces a function for XLA, as far as its version tells: its public interface does not."""
+    import tensorflow as tf
+
+    try:
+        from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+    except ImportError:
+        return False
+    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 @functools.cache

@@ -5,12 +5,14 @@ from keras import ops
 from ascendcv.ops.sampling import at_least_float32, sample_bilinear
 
 
-def warp(x, flow, *, padding: str = "zeros", align_corners: bool = True):
-    """Backward warp: output pixel p is `x` at p + flow[p], by bilinear interpolation.
+def warp(x, flow, *, interpolation: str = "bilinear", padding: str = "zeros", align_corners: bool = True):
+    """Backward warp: output pixel p is `x` at p + flow[p].
 
     Args:
         x: [N, H, W, C].
         flow: [N, Ho, Wo, 2] in pixels of `x`: channel 0 to the right, channel 1 down.
+        interpolation: 'bilinear', or 'nearest': the pixel that is nearest, of two at the same distance the one with
+            the even number. The flow has no gradient there.
         padding: 'zeros': what is outside the image counts as 0; 'border': positions are moved to the nearest
             pixel of the image (and have no gradient there).
         align_corners: True is the exact position. False repeats what code written for True does when grid_sample
@@ -21,6 +23,8 @@ def warp(x, flow, *, padding: str = "zeros", align_corners: bool = True):
 
     Source: BasicSR `flow_warp`, PyTorch `grid_sample`.
     """
+    if interpolation not in ("bilinear", "nearest"):
+        raise ValueError(f"interpolation is {interpolation!r}; it should be 'bilinear' or 'nearest'")
     if padding not in ("zeros", "border"):
         raise ValueError(f"padding is {padding!r}; it should be 'zeros' or 'border'")
     _, height, width, _ = ops.shape(x)
@@ -30,6 +34,8 @@ def warp(x, flow, *, padding: str = "zeros", align_corners: bool = True):
     columns = ops.cast(ops.arange(out_width, dtype="int32"), flow.dtype) + flow[..., 0]
     rows = _sampled_at(rows, height, padding, align_corners)
     columns = _sampled_at(columns, width, padding, align_corners)
+    if interpolation == "nearest":
+        rows, columns = ops.stop_gradient(ops.round(rows)), ops.stop_gradient(ops.round(columns))
     return sample_bilinear(x, rows[..., None, None], columns[..., None, None])[..., 0, 0, :]
 
 

@@ -24,11 +24,10 @@ def rising_rate(start_lr: float, end_lr: float, steps: int, kind: str) -> Schedu
     """
     if not 0 < start_lr < end_lr:
         raise InputError(
-            f"the learning rates to try should rise: solver.lr_finder.start_lr {start_lr} is not between 0 and "
-            f"end_lr {end_lr}"
+            f"the learning rates to try should rise: `start_lr` {start_lr} is not between 0 and `end_lr` {end_lr}"
         )
     if steps < 2:
-        raise InputError(f"solver.lr_finder.steps should be at least 2, not {steps}")
+        raise InputError(f"`steps` should be at least 2, not {steps}")
     if kind == "linear":
         return lambda step: start_lr + step / (steps - 1) * (end_lr - start_lr)
     return lambda step: start_lr * (end_lr / start_lr) ** (step / (steps - 1))

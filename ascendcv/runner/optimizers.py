@@ -184,9 +184,9 @@ def make_optimizer(
         "momentum": MOMENTUM_L2 if decays else MOMENTUM,
     }
     if settings.type not in rules:
-        raise InputError(f"solver.optimizer.type {settings.type!r} is not known; there are {', '.join(rules)}")
+        raise InputError(f"`type` {settings.type!r} is not known; there are {', '.join(rules)}")
     if settings.weight_decay < 0:
-        raise InputError(f"solver.optimizer.weight_decay should be 0 or more, not {settings.weight_decay}")
+        raise InputError(f"`weight_decay` should be 0 or more, not {settings.weight_decay}")
     names = ["momentum"] if settings.type == "momentum" else ["beta_1", "beta_2", "epsilon"]
     rule = rules[settings.type]
     if rule not in (ADAM, MOMENTUM):

@@ -44,7 +44,5 @@ def make_loss_scale(text: str) -> LossScale:
         return LossScale(_LARGEST, dynamic=True)
     fixed = re.fullmatch(r"f\D?(\d+)", text)
     if fixed is None or int(fixed[1]) > 32:
-        raise InputError(
-            f"solver.loss_scale {text!r} should be off, d (dynamic) or fXN (fixed at 2^N, N from 0 to 32)"
-        )
+        raise InputError(f"`loss_scale` {text!r} should be off, d (dynamic) or fXN (fixed at 2^N, N from 0 to 32)")
     return LossScale(2.0 ** int(fixed[1]))

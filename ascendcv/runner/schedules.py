@@ -227,42 +227,41 @@ def _unit(settings: ScheduleSettings, steps_per_epoch: int) -> int:
 
 def _check(settings: ScheduleSettings) -> None:
     """Raises `InputError` for settings that no schedule could have."""
-    key, kind = "solver.lr_schedule", settings.type
+    kind = settings.type
     periods, weights = list(settings.total_steps), list(settings.restart_weights)
     if kind not in (*RESTARTING, *ONE_PERIOD, "Cosine"):
-        raise InputError(f"{key}.type {kind!r} is not known")
+        raise InputError(f"`type` {kind!r} is not known")
     if settings.unit not in ("steps", "epochs"):
-        raise InputError(f"{key}.unit should be steps or epochs, not {settings.unit!r}")
+        raise InputError(f"`unit` should be steps or epochs, not {settings.unit!r}")
     if not periods or any(period <= 0 for period in periods):
-        raise InputError(f"{key}.total_steps should list {settings.unit} above 0, not {periods}")
+        raise InputError(f"`total_steps` should list {settings.unit} above 0, not {periods}")
     if kind in RESTARTING and len(periods) != len(weights):
-        raise InputError(f"{key}.total_steps {periods} and restart_weights {weights} should be equally long")
+        raise InputError(f"`total_steps` {periods} and `restart_weights` {weights} should be equally long")
     if kind in ONE_PERIOD and len(periods) != 1:
-        raise InputError(f"{key}.type {kind} has one period: total_steps should be one number, not {periods}")
+        raise InputError(f"`type` {kind} has one period: `total_steps` should be one number, not {periods}")
     if settings.base_lr <= 0:
-        raise InputError(f"{key}.base_lr should be above 0, not {settings.base_lr}")
+        raise InputError(f"`base_lr` should be above 0, not {settings.base_lr}")
     if settings.warmup_steps and kind != "CosineAnnealingRestart":
-        raise InputError(f"{key}.warmup_steps needs the type CosineAnnealingRestart, not {kind}")
+        raise InputError(f"`warmup_steps` needs the type CosineAnnealingRestart, not {kind}")
     if kind == "StepLR" and settings.step_size <= 0:
-        raise InputError(f"{key}.step_size should be above 0 for StepLR, not {settings.step_size}")
+        raise InputError(f"`step_size` should be above 0 for StepLR, not {settings.step_size}")
     if kind == "OneCycle":
         _check_cycle(settings)
 
 
 def _check_cycle(settings: ScheduleSettings) -> None:
-    key = "solver.lr_schedule"
     if settings.max_lr < settings.base_lr:
         raise InputError(
-            f"{key}.max_lr {settings.max_lr} is below base_lr {settings.base_lr}: the cycle starts at base_lr and "
+            f"`max_lr` {settings.max_lr} is below `base_lr` {settings.base_lr}: the cycle starts at base_lr and "
             "rises to max_lr"
         )
     if not 0 < settings.pct_start < 1:
-        raise InputError(f"{key}.pct_start should be between 0 and 1, not {settings.pct_start}")
+        raise InputError(f"`pct_start` should be between 0 and 1, not {settings.pct_start}")
     if settings.final_div_factor <= 0:
-        raise InputError(f"{key}.final_div_factor should be above 0, not {settings.final_div_factor}")
+        raise InputError(f"`final_div_factor` should be above 0, not {settings.final_div_factor}")
     if not 0 <= settings.base_momentum <= settings.max_momentum < 1:
         raise InputError(
-            f"{key}.base_momentum {settings.base_momentum} and max_momentum {settings.max_momentum} should be "
+            f"`base_momentum` {settings.base_momentum} and `max_momentum` {settings.max_momentum} should be "
             "numbers from 0 to below 1, the first not above the second"
         )
 

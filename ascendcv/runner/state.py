@@ -91,7 +91,7 @@ def _restore_optimizer(trainer: Trainer, arrays: dict[str, np.ndarray], folder: 
     if expected != found:
         raise InputError(
             f"{folder} is of another network or optimizer than the configured one; continue with the "
-            "configuration that it was trained with, or start in another output_dir with init_from"
+            "configuration that it was trained with, or begin another run with its weights"
         )
     optimizer.counts.assign(arrays["optimizer/counts"])
     for slot, variables in optimizer.slots.items():

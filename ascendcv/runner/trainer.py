@@ -7,7 +7,7 @@ The trainer knows a model, what its updates are, an optimizer, a schedule, a str
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,29 +18,8 @@ from ascendcv.runner.optimizers import Optimizer
 from ascendcv.runner.precision import LossScale
 from ascendcv.runner.schedules import Schedule
 from ascendcv.runner.signals import STOP_SIGNALS, StopSignals
+from ascendcv.runner.updates import Batch, Updates
 from ascendcv.utils.errors import InputError
-
-Batch = dict[str, tf.Tensor]
-
-
-class Updates(Protocol):
-    """What the updates on one batch are.
-
-    Attributes:
-        count: updates that one batch gives (a recurrent network makes one for each new frame).
-        reduction: how the loss of a batch follows from those of its parts: 'mean' or 'sum'.
-    """
-
-    count: int
-    reduction: str
-
-    def start(self, model: keras.Model, batch: Batch) -> Any:
-        """What the first update on a batch starts from and each hands to the next: nested tensors, or ()."""
-
-    def loss(
-        self, model: keras.Model, batch: Batch, index: tf.Tensor, state: Any
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], Any]:
-        """The float32 loss of update `index` (int32, from 0), scalars to report and the next state."""
 
 
 class Trainer:
@@ -124,7 +103,7 @@ class Trainer:
         self._replicas = self.strategy.num_replicas_in_sync
         self._local_replicas = len(self.strategy.extended.worker_devices) if self._replicas > 1 else 1
         if xla and self._replicas > 1:
-            raise InputError("solver.xla compiles for one device only: say solver.xla False or rank_size 1")
+            raise InputError("xla compiles for one device only")
         self._statistics = [v.value for v in model.non_trainable_variables if v.dtype.startswith("float")]
         self._start_batch = tf.function(self._start_on_replicas, jit_compile=xla)
         self._update = tf.function(self._update_on_replicas, jit_compile=xla)
@@ -142,7 +121,9 @@ class Trainer:
     def fit(self) -> int:
         """Trains from the current step to the last. Returns the signal that ended it before that, or 0."""
         if self._sum_over_replicas(self.step) != self.step * self._replicas:
-            raise InputError("the workers do not go on from the same step: output_dir should be one shared folder")
+            raise InputError(
+                "the workers do not go on from the same step: their checkpoints should be in one shared folder"
+            )
         with StopSignals() as signals:
             self._started_at = time.perf_counter()
             for hook in self.hooks:

@@ -1,9 +1,8 @@
-"""From a configuration to a trainer with its hooks. Imports TensorFlow: inputs are checked before."""
+"""From the plan of a run to a trainer with its hooks. Imports TensorFlow: the plan was checked before."""
 
 import functools
 import logging
 from collections.abc import Callable, Iterable
-from types import ModuleType
 
 import keras
 import tensorflow as tf
@@ -13,45 +12,43 @@ from ascendcv.layers.precision import computing_in
 from ascendcv.runner.device import make_strategy
 from ascendcv.runner.optimizers import make_optimizer
 from ascendcv.runner.precision import LossScale, make_loss_scale
-from ascendcv.runner.schedules import make_momentum_schedule, make_schedule, total_steps
 from ascendcv.runner.state import restore_state
-from ascendcv.runner.trainer import Batch, Trainer
+from ascendcv.runner.trainer import Trainer
+from ascendcv.runner.updates import Batch
 from ascendcv.utils.errors import InputError
 from ascendvsr.models.builder import build_model
-from ascendvsr.training import data
+from ascendvsr.models.card import imported
+from ascendvsr.models.training import Training
+from ascendvsr.training.data import training_batches
 from ascendvsr.training.groups import make_groups
 from ascendvsr.training.hooks import make_hooks
+from ascendvsr.training.plan import Plan
 from ascendvsr.training.resume import resume_warnings
-from ascendvsr.training.run import Inputs, train_only
 from ascendvsr.weights.mapping import load_state_dict, load_weights
 from ascendvsr.weights.names import named_variables
 
 logger = logging.getLogger(__name__)
 
 
-def make_trainer(cfg: CfgNode, inputs: Inputs, family: ModuleType, chief: bool) -> Trainer:
-    """The trainer of a configuration with its hooks, in the state from which it goes on.
-
-    `family`: see `training.run`.
-    """
-    trainer = build_trainer(cfg, inputs, family)
-    batch_size = cfg.data.train_batch_size * trainer.strategy.num_replicas_in_sync
-    trainer.hooks = make_hooks(cfg, inputs, family, batch_size, trainer.steps_per_epoch, chief)
-    newest = inputs.store.newest()
-    if newest:
-        restore_state(trainer, newest, load_weights)
-        logger.info("Going on from %s", newest)
-        for warning in resume_warnings(cfg, inputs.store):
+def make_trainer(plan: Plan) -> Trainer:
+    """The trainer of a run with its hooks, in the state in which it begins or goes on."""
+    training = imported(plan.card.training)(plan.cfg, plan.inputs)
+    trainer = build_trainer(plan, training)
+    trainer.hooks = make_hooks(plan, training)
+    if plan.newest:
+        restore_state(trainer, plan.newest, load_weights)
+        logger.info("Going on from %s", plan.newest)
+        for warning in resume_warnings(plan.cfg, plan.batch_size, plan.newest):
             logger.warning(warning)
     else:
-        initialise(cfg, inputs, family, trainer)
+        begin(plan, training, trainer)
     logger.info(
-        "Training %s with %d weights on %d x %s: %d samples a step, steps %d to %d, %d an epoch",
-        cfg.model.name,
+        "Training %s with %d weights on %d x %s: %d samples per step, steps %d to %d, %d per epoch",
+        plan.card.name,
         trainer.model.count_params(),
         trainer.strategy.num_replicas_in_sync,
         _device_kind(),
-        batch_size,
+        plan.batch_size,
         trainer.step,
         trainer.total_steps,
         trainer.steps_per_epoch,
@@ -59,64 +56,50 @@ def make_trainer(cfg: CfgNode, inputs: Inputs, family: ModuleType, chief: bool) 
     return trainer
 
 
-def build_trainer(cfg: CfgNode, inputs: Inputs, family: ModuleType) -> Trainer:
-    """The trainer of a configuration without hooks, its network as it comes."""
+def build_trainer(plan: Plan, training: Training) -> Trainer:
+    """The trainer of a run without hooks, its network as it comes."""
+    cfg, solver = plan.cfg, plan.cfg.solver
     # The strategy comes first: one of several workers must be made before TensorFlow does anything else.
-    strategy = make_strategy(cfg.device, cfg.device_ids, cfg.rank_size, inputs.cluster, cfg.num_threads)
+    strategy = make_strategy(cfg.device, cfg.device_ids, cfg.rank_size, plan.cluster, cfg.num_threads)
 
     keras.utils.set_random_seed(cfg.random_seed)
-    loss_scale = make_loss_scale(cfg.solver.loss_scale)
+    loss_scale = make_loss_scale(solver.loss_scale)
     with strategy.scope(), computing_in(_precision(cfg, loss_scale)):
         model = build_model(cfg)
-        ema_model = build_model(cfg) if cfg.solver.ema_decay else None
+        ema_model = build_model(cfg) if solver.ema_decay else None
         learning = [entry for entry in named_variables(model) if entry.variable.trainable]
-        param_groups = [*cfg.solver.param_groups, *(family.freeze(cfg) if hasattr(family, "freeze") else [])]
-        groups = make_groups([entry.name for entry in learning], param_groups, train_only(cfg))
+        groups = make_groups(
+            [entry.name for entry in learning],
+            [*solver.param_groups, *training.param_groups()],
+            (solver.train_only.pattern, solver.train_only.until_step),
+        )
         variables = [entry.variable.value for entry in learning]
-        optimizer = make_optimizer(cfg.solver.optimizer, variables, groups.lr_factors)
-    batch_size = cfg.data.train_batch_size * strategy.num_replicas_in_sync
-    batches, batches_per_epoch = _data(cfg, inputs, family, batch_size)
-    updates = family.make_updates(cfg)
-    steps_per_epoch = batches_per_epoch * updates.count
+        optimizer = make_optimizer(solver.optimizer, variables, groups.lr_factors)
     return Trainer(
         model,
-        updates,
+        training.updates(),
         optimizer,
-        make_schedule(cfg.solver.lr_schedule, steps_per_epoch),
-        total_steps(cfg.solver.lr_schedule, steps_per_epoch),
-        batches,
+        plan.schedule,
+        plan.total_steps,
+        _batches(plan, training),
         strategy=strategy,
-        other_rates=_other_rates(cfg, steps_per_epoch),
-        steps_per_epoch=steps_per_epoch,
+        other_rates=plan.other_rates,
+        steps_per_epoch=plan.steps_per_epoch,
         active=groups.active,
         ema_model=ema_model,
-        ema_decay=cfg.solver.ema_decay,
-        clip_norm=cfg.solver.grad_clip_norm,
+        ema_decay=solver.ema_decay,
+        clip_norm=solver.grad_clip_norm,
         loss_scale=loss_scale,
-        xla=cfg.solver.xla,
+        xla=solver.xla,
     )
 
 
-def _data(
-    cfg: CfgNode, inputs: Inputs, family: ModuleType, batch_size: int
-) -> tuple[Callable[[int], Iterable[Batch]], int]:
-    """The batches of this worker from a number on, and how many the whole of the data gives."""
-    shard = (inputs.worker, inputs.workers)
-    if hasattr(family, "training_batches"):
-        batches = functools.partial(family.training_batches, cfg, shard, batch_size)
-        return batches, family.steps_per_epoch(cfg, batch_size)
-    target = getattr(family, "TARGET", "centre")
-    batches = functools.partial(data.training_batches, cfg, inputs.clips, shard, batch_size, target=target)
-    return batches, data.steps_per_epoch(cfg, inputs.clips, batch_size)
-
-
-def _other_rates(cfg: CfgNode, steps_per_epoch: int) -> Callable[[int], dict[str, float]] | None:
-    """The optimizer's momentum, where the schedule moves it."""
-    momentum = make_momentum_schedule(cfg.solver.lr_schedule, steps_per_epoch)
-    if momentum is None:
-        return None
-    name = "momentum" if cfg.solver.optimizer.type == "momentum" else "beta_1"
-    return lambda step: {name: momentum(step)}
+def _batches(plan: Plan, training: Training) -> Callable[[int], Iterable[Batch]]:
+    """The batches of this worker, from a number on."""
+    shard = (plan.worker, plan.workers)
+    if not plan.card.reads_clips:
+        return functools.partial(training.batches, shard, plan.batch_size)
+    return functools.partial(training_batches, plan, shard, target=training.target)
 
 
 def _precision(cfg: CfgNode, loss_scale: LossScale) -> str:
@@ -132,20 +115,19 @@ def _precision(cfg: CfgNode, loss_scale: LossScale) -> str:
     return dtype
 
 
-def initialise(cfg: CfgNode, inputs: Inputs, family: ModuleType, trainer: Trainer) -> None:
+def begin(plan: Plan, training: Training, trainer: Trainer) -> None:
     """The state in which a run begins.
 
-    The family's own beginning; then what fits of `init_from`, and what did not is said. The moving average begins
+    The network's own beginning; then what fits of `init_from`, and what did not is said. The moving average begins
     with the weights.
     """
-    model = trainer.model
-    if hasattr(family, "initialise"):
-        family.initialise(cfg, model)
-    if inputs.initial_weights is not None:
-        report = load_state_dict(model, inputs.initial_weights, strict=False, source=cfg.init_from)
+    model, source = trainer.model, plan.cfg.init_from
+    training.initialize(model)
+    if plan.initial_weights is not None:
+        report = load_state_dict(model, plan.initial_weights, strict=False, source=source)
         if not report.loaded:
-            raise InputError(f"nothing in init_from {cfg.init_from} fits {cfg.model.name}: {report}")
-        logger.info("Weights from %s: %s", cfg.init_from, report)
+            raise InputError(f"nothing in init_from {source} fits {plan.card.name}: {report}")
+        logger.info("Weights from %s: %s", source, report)
     if trainer.ema_model is not None:
         for average, variable in zip(trainer.ema_model.variables, model.variables, strict=True):
             average.assign(variable)

@@ -2,12 +2,9 @@
 
 import functools
 from pathlib import Path
-from types import ModuleType
 
 import keras
 import numpy as np
-import tensorflow as tf
-from yacs.config import CfgNode
 
 from ascendcv.runner.hooks.averages import Averages
 from ascendcv.runner.hooks.csv_file import CsvFile
@@ -22,55 +19,51 @@ from ascendcv.runner.hooks.samples import Samples
 from ascendcv.runner.hooks.saver import CheckpointSaver
 from ascendcv.runner.hooks.sources import Sources
 from ascendcv.runner.hooks.tensorboard import TensorBoard
-from ascendcv.runner.hooks.validation import Validation
-from ascendvsr.protocols import by_keys, protocol_of
-from ascendvsr.restore import restore_settings, validation_noise_level
-from ascendvsr.scoring import evaluate_model
+from ascendcv.runner.hooks.validation import Validation as ValidationHook
+from ascendcv.runner.updates import Batch
+from ascendvsr.evaluation.scoring import evaluate_model
+from ascendvsr.models.keras_runner import KerasRunner
+from ascendvsr.models.training import Training
 from ascendvsr.training.offsets import offset_magnitudes
+from ascendvsr.training.plan import Plan, Validation
 from ascendvsr.training.resume import noted_settings
-from ascendvsr.training.run import Inputs
 from ascendvsr.weights.mapping import save_weights
 
 
-def make_hooks(
-    cfg: CfgNode, inputs: Inputs, family: ModuleType, batch_size: int, steps_per_epoch: int, chief: bool
-) -> list[Hook]:
-    """The hooks of a run, in their order: all of them on the chief, on other workers what may end training.
-
-    `batch_size` is that of all devices together; `steps_per_epoch` counts updates.
-    """
-    solver, output_dir = cfg.solver, Path(cfg.output_dir)
+def make_hooks(plan: Plan, training: Training) -> list[Hook]:
+    """The hooks of a run, in their order: all of them on the chief, on other workers what may end training."""
+    solver, output_dir = plan.cfg.solver, Path(plan.cfg.output_dir)
     watch = NonFiniteWatch(solver.max_nonfinite_steps)
-    if not chief:
+    if not plan.is_chief:
         return [watch]
     log = output_dir / "log"
-    every = functools.partial(_steps, steps_per_epoch)
+    every = functools.partial(_steps, plan.steps_per_epoch)
     epochs = Epochs(log, save_mat=solver.save_mat)
     hooks = [
         watch,
-        Averages(solver.print_interval, batch_size),
+        Averages(solver.print_interval, plan.batch_size),
         LogLine(),
         OffsetMagnitude(10 * solver.print_interval, offset_magnitudes),
         Samples(
             solver.sample_interval,
             output_dir / "sample",
-            functools.partial(_pictures, family),
+            functools.partial(_pictures, training),
             keep=solver.sample_keep,
             clear_interval=solver.sample_clear_interval,
         ),
-        Validation(
+        ValidationHook(
             every(solver.validation_interval, solver.validation_epochs),
-            functools.partial(_scores, cfg, inputs, family),
+            functools.partial(_scores, plan.validation, training),
         ),
         CsvFile(log / "log.csv"),
         TensorBoard(log / "tensorboard"),
         epochs,
         CheckpointSaver(
-            inputs.store,
+            plan.store,
             every(solver.checkpoint_interval, solver.checkpoint_epochs),
             save_weights,
             best_by=solver.best_key,
-            settings=noted_settings(cfg),
+            settings=noted_settings(plan.cfg, plan.batch_size),
         ),
         Plots(log / "log.csv", output_dir / "plots"),
     ]
@@ -86,28 +79,22 @@ def _steps(steps_per_epoch: int, interval: int, epochs: int) -> int:
     return epochs * steps_per_epoch or interval
 
 
-def _pictures(family: ModuleType, model: keras.Model, batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    """'sample' and whatever else the family shows."""
-    others = family.pictures(model, batch) if hasattr(family, "pictures") else {}
-    return {"sample": family.picture(model, batch)} | others
+def _pictures(training: Training, model: keras.Model, batch: Batch) -> dict[str, np.ndarray]:
+    """'sample' and whatever else the network shows."""
+    return {"sample": training.picture(model, batch)} | training.more_pictures(model, batch)
 
 
-def _scores(cfg: CfgNode, inputs: Inputs, family: ModuleType, model: keras.Model) -> dict[str, float]:
-    """The family's own scores, or what `eval.protocol` measures on the evaluation set.
-
-    Without a protocol's name: PSNR and SSIM of RGB, the mean over all frames.
-    """
-    if hasattr(family, "scores"):
-        return family.scores(cfg, model)
-    plain = by_keys(cfg.eval.crop_border, cfg.eval.rounding, ("psnr", "ssim"))
-    protocol = protocol_of(cfg) if cfg.eval.protocol else plain
+def _scores(validation: Validation | None, training: Training, model: keras.Model) -> dict[str, float]:
+    """The network's own scores, or what the protocol measures on the evaluation set."""
+    if validation is None:
+        return training.scores(model)
     found = evaluate_model(
-        model,
-        inputs.eval_clips,
-        protocol,
+        KerasRunner(model),
+        validation.clips,
+        validation.protocol,
         baseline=False,
-        sigma=validation_noise_level(cfg),
-        **restore_settings(cfg),
+        sigma=validation.sigma,
+        settings=validation.settings,
     )
-    means = found["mean_of_videos" if protocol.mean_of_videos else "total"]
+    means = found["mean_of_videos" if validation.protocol.mean_of_videos else "total"]
     return {name: value for name, value in means.items() if name not in ("frames", "ms_per_frame")}

@@ -15,11 +15,11 @@ from ascendcv.runner.hooks.csv_file import write_rows
 from ascendcv.runner.hooks.log_line import LogLine
 from ascendcv.runner.hooks.plots import can_draw, draw
 from ascendcv.runner.logs import logging_to
-from ascendcv.runner.lr_finder import SKIPPED_AT_END, SKIPPED_AT_START, RangeTest, rising_rate, suggestion
-from ascendcv.utils.errors import InputError
+from ascendcv.runner.lr_finder import SKIPPED_AT_END, SKIPPED_AT_START, RangeTest, suggestion
 from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import save_config
-from ascendvsr.training.run import import_family, read_inputs
+from ascendvsr.models.card import imported
+from ascendvsr.training.plan import read_plan
 
 logger = logging.getLogger(__name__)
 
@@ -30,27 +30,21 @@ def lrfinder(cfg: CfgNode) -> None:
     Raises `InputError` for what `train` refuses, for rates that do not rise and for several workers; `SystemExit`
     130 or 143 after a stop signal, with what there was until then written.
     """
-    settings = cfg.solver.lr_finder
-    schedule = rising_rate(settings.start_lr, settings.end_lr, settings.steps, settings.type)
-    inputs = read_inputs(cfg, begins=True)
-    if inputs.cluster:
-        raise InputError("lrfinder runs in one process: leave cluster_file empty")
+    plan = read_plan(cfg, finds_rate=True)
     import_tensorflow()
-    family = import_family(cfg)
+    finder = cfg.solver.lr_finder
     output_dir, name = Path(cfg.output_dir), f"lrfinder-{datetime.now():%Y%m%dT%H%M%S}"
     with logging_to(output_dir / "log" / f"{name}.log"):
         save_config(cfg, output_dir / "config" / f"{name}.yaml")
-        from ascendvsr.training.assembly import build_trainer, initialise
+        from ascendvsr.training.assembly import begin, build_trainer
 
-        trainer = build_trainer(cfg, inputs, family)
-        initialise(cfg, inputs, family, trainer)
-        trainer.schedule, trainer.total_steps = schedule, settings.steps
-        trainer.other_rates = lambda step: {}  # a cycle of the momentum belongs to the schedule
-        test = RangeTest(settings.smoothing, settings.diverge_at)
-        batch_size = cfg.data.train_batch_size * trainer.strategy.num_replicas_in_sync
-        trainer.hooks = [test, Averages(cfg.solver.print_interval, batch_size), LogLine()]
+        training = imported(plan.card.training)(cfg, plan.inputs)
+        trainer = build_trainer(plan, training)
+        begin(plan, training, trainer)
+        test = RangeTest(finder.smoothing, finder.diverge_at)
+        trainer.hooks = [test, Averages(cfg.solver.print_interval, plan.batch_size), LogLine()]
         stopped_by = trainer.fit()
-        _write(test, output_dir, name, logarithmic=settings.type == "exponential")
+        _write(test, output_dir, name, logarithmic=finder.type == "exponential")
     if stopped_by:
         raise SystemExit(128 + stopped_by)
 

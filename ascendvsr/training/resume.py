@@ -1,11 +1,11 @@
 """What a checkpoint notes of its run's configuration, and what follows for a run that goes on from it."""
 
+from pathlib import Path
 from typing import Any
 
 from yacs.config import CfgNode
 
-from ascendcv.runner.checkpoint import CheckpointStore, read_meta
-from ascendcv.runner.cluster import read_cluster
+from ascendcv.runner.checkpoint import read_meta
 from ascendcv.utils.errors import InputError
 
 # Another value is another training; the position in the data, for one, counts clips of this length.
@@ -23,47 +23,36 @@ _FREE = {
 }
 
 
-def noted_settings(cfg: CfgNode) -> dict[str, Any]:
+def noted_settings(cfg: CfgNode, batch_size: int) -> dict[str, Any]:
     """What a checkpoint keeps of the configuration, by key; 'batch_size' is that of all devices together."""
     noted = {key: _get(cfg, key) for key in [*_FIXED, *_FREE] if key != "batch_size"}
-    return noted | {"batch_size": cfg.data.train_batch_size * _devices(cfg)}
+    return noted | {"batch_size": batch_size}
 
 
-def check_resumable(cfg: CfgNode, store: CheckpointStore) -> None:
-    """Raises `InputError` where the newest checkpoint is of a run that this configuration cannot go on with."""
-    for key, (before, now) in _differences(cfg, store).items():
+def check_resumable(cfg: CfgNode, batch_size: int, newest: Path) -> None:
+    """Raises `InputError` where the checkpoint is of a run that this configuration cannot go on with."""
+    for key, (before, now) in _differences(cfg, batch_size, newest).items():
         if key in _FIXED:
             raise InputError(
-                f"{store.output_dir} holds a run with {key} {before}, and the configuration says {now}: "
+                f"{newest.parent} holds a run with {key} {before}, and the configuration says {now}: "
                 f"{_FIXED[key]} cannot change in a run; say {key} {before}, or begin in another output_dir with "
                 "init_from"
             )
 
 
-def resume_warnings(cfg: CfgNode, store: CheckpointStore) -> list[str]:
+def resume_warnings(cfg: CfgNode, batch_size: int, newest: Path) -> list[str]:
     """What is different in the configuration of a run that goes on, for the log."""
     return [
         f"{_FREE[key]} was {before} and is {now} now ({key}): from here on the samples are others"
-        for key, (before, now) in _differences(cfg, store).items()
+        for key, (before, now) in _differences(cfg, batch_size, newest).items()
         if key in _FREE
     ]
 
 
-def _differences(cfg: CfgNode, store: CheckpointStore) -> dict[str, tuple[Any, Any]]:
-    """Key -> its value in the newest checkpoint and now, where these differ."""
-    steps = store.steps()
-    try:
-        noted = read_meta(store.path(steps[-1])).get("settings", {}) if steps else {}
-    except InputError:
-        return {}  # damaged; where all are, that is said when one is read
-    now = noted_settings(cfg)
+def _differences(cfg: CfgNode, batch_size: int, newest: Path) -> dict[str, tuple[Any, Any]]:
+    """Key -> its value in the checkpoint and now, where these differ."""
+    noted, now = read_meta(newest).get("settings", {}), noted_settings(cfg, batch_size)
     return {key: (noted[key], now[key]) for key in now if key in noted and noted[key] != now[key]}
-
-
-def _devices(cfg: CfgNode) -> int:
-    """The number of devices that a global batch is spread over."""
-    cluster = read_cluster(cfg.cluster_file, cfg.worker_index)
-    return max(cfg.rank_size, len(cluster.workers) if cluster else 1)
 
 
 def _get(cfg: CfgNode, key: str) -> Any:

@@ -4,21 +4,16 @@ The names below are imported when they are first used: reading a file needs no K
 before they start TensorFlow.
 """
 
-import importlib
+from ascendcv.utils.lazy import lazy_names
 
-_MODULES = {
-    "load_checkpoint": "reader",
-    "LoadReport": "mapping",
-    "load_state_dict": "mapping",
-    "load_weights": "mapping",
-    "save_weights": "mapping",
-    "state_dict": "mapping",
-}
-
-__all__ = list(_MODULES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "LoadReport": "ascendvsr.weights.mapping",
+        "load_checkpoint": "ascendvsr.weights.reader",
+        "load_state_dict": "ascendvsr.weights.mapping",
+        "load_weights": "ascendvsr.weights.mapping",
+        "save_weights": "ascendvsr.weights.mapping",
+        "state_dict": "ascendvsr.weights.mapping",
+    },
+)

@@ -1,5 +1,6 @@
 """A golden case: what was run, on what, and what came out."""
 
+import copy
 import json
 import re
 import zipfile
@@ -27,6 +28,9 @@ class Case:
         information: names of outputs that are told, not to be matched.
         reduce: output -> what was done to what the network returned before it was stored.
         grad_params: official names of the parameters whose gradients `grad_l2`, ... hold.
+        extra: the whole json, for what only some families say.
+        compute_in: 'float64' where float32 depends too much on the processor: the case is then run in float64,
+            from the same weights and frames.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,28 +48,41 @@ class Case:
                 self._arrays = dict(archive)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise CaseError(f"{arrays} cannot be read: {error}") from error
-        self._description = description
+        self.extra: dict = description
         self.config: dict = description.get("config") or {}
         self.information: list[str] = description.get("information") or []
         self.reduce: dict[str, str] = description.get("reduce") or {}
-        self.grad_params: list[str] = description.get("grad_params") or []
+        self.grad_params: list[str] = description.get("grad_params") or self.config.get("grad_params") or []
+        self.compute_in: str = description.get("compute_in") or "float32"
+        if self.compute_in not in ("float32", "float64"):
+            raise CaseError(f"{path}: compute_in is {self.compute_in!r}; it should be float32 or float64")
+        self._dtype = np.float32
+
+    def in_double_precision(self) -> "Case":
+        """The case for a run in float64: its float32 arrays are given as float64, with the same values."""
+        case = copy.copy(self)
+        case._dtype = np.float64
+        return case
 
     def array(self, name: str) -> np.ndarray:
         """An array as it is stored."""
-        return self._arrays[name]
+        array = self._arrays[name]
+        return array.astype(self._dtype) if array.dtype == np.float32 else array
 
     def frames(self, name: str) -> np.ndarray:
-        """An array of frames in float32, 0..1: 8-bit ones are divided by 255 in float32."""
+        """An array of frames in 0..1: 8-bit ones are divided by 255 in float32."""
         array = self._arrays[name]
-        return array.astype(np.float32) / np.float32(255) if array.dtype == np.uint8 else array
+        if array.dtype == np.uint8:
+            return (array.astype(np.float32) / np.float32(255)).astype(self._dtype)
+        return self.array(name)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The weights, filled by rule, under their official names."""
         return filled_state_dict(
-            self._description["state_dict"],
-            self._description["gain"],
-            self._description.get("fill_overrides") or {},
-            self._description.get("keep") or [],
+            self.extra["state_dict"],
+            self.extra["gain"],
+            self.extra.get("fill_overrides") or {},
+            self.extra.get("keep") or [],
         )
 
     def complaints(self) -> list[str]:
@@ -77,7 +94,7 @@ class Case:
 
     def tolerance(self, name: str) -> float:
         """The largest absolute difference allowed in the output `name`."""
-        limit = (self._description.get("tolerances") or {}).get(name, self._description["tolerance"])
+        limit = (self.extra.get("tolerances") or {}).get(name, self.extra["tolerance"])
         if isinstance(limit, str):
             factor = re.fullmatch(r"relative\s+(\S+)", limit)
             if factor is None:
@@ -87,12 +104,25 @@ class Case:
 
     def outliers(self, name: str) -> float:
         """The fraction of the elements of `name` that may exceed the tolerance."""
-        fraction = self._description.get("outliers") or 0
+        fraction = self.extra.get("outliers") or 0
         return fraction.get(name, 0) if isinstance(fraction, dict) else fraction
+
+    def computed_in_double(self, name: str) -> bool:
+        """Whether the array `name` is compared with what a run in float64 gives.
+
+        That is every array of a case that says so, and `loss64`, `grad64.NAME`, ..., which come from such a run of
+        the source. A case that has these holds gradients whose float32 values are noise in part: all of its
+        gradients are then compared in float64.
+        """
+        if self.compute_in == "float64":
+            return True
+        if any(_of_a_run_in_double(other) for other in self.outputs):
+            return _of_a_run_in_double(name) or name.startswith("grad")
+        return False
 
     def view(self, name: str) -> tuple:
         """The index of the part of the full tensor that is stored as `name`."""
-        text = (self._description.get("views") or {}).get(name, "...")
+        text = (self.extra.get("views") or {}).get(name, "...")
         return tuple(_index(part.strip()) for part in text.strip("[] ").split(","))
 
 
@@ -102,6 +132,10 @@ def _index(text: str) -> slice | int | EllipsisType:
     if ":" in text:
         return slice(*(int(bound) if bound.strip() else None for bound in text.split(":")))
     return int(text)
+
+
+def _of_a_run_in_double(name: str) -> bool:
+    return re.fullmatch(r"(loss|gradnorm|grad)64(\..*)?", name) is not None
 
 
 def family_of(path: Path) -> str | None:

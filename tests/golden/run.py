@@ -2,12 +2,14 @@
 
 import contextlib
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.golden import adapters
 from tests.golden.case import Case, CaseError
-from tests.golden.compare import Difference, compare
+from tests.golden.compare import Difference, compare, compare_implementations
+from tests.golden.precision import double_precision
 
 
 @dataclass
@@ -49,7 +51,12 @@ class Result:
 
 
 def run_file(path: Path, impl: str | None = None) -> Result:
-    """Rebuilds the case in the .json `path`, with the op implementation `impl` where ops have several."""
+    """Rebuilds the case in the .json `path`, with the op implementation `impl` where ops have several.
+
+    A training step, and a case that is to be computed in float64, which compiled kernels refuse, is run three
+    times: composed in float64, composed in float32 and with the compiled kernels in float32; see
+    `compare_implementations`.
+    """
     try:
         case = Case(path)
     except (CaseError, OSError) as error:
@@ -60,14 +67,46 @@ def run_file(path: Path, impl: str | None = None) -> Result:
         result.complaints.append(f"no adapter for {case.family}/{case.subject}")
     if not result.complaints:
         try:
-            with _implementation(impl):
-                result.differences = compare(case, adapter(case))
+            result.differences = _differences(case, adapter, impl)
         except Exception as error:  # whatever a network under test raises is a failure of its case
             result.complaints.append(f"{type(error).__name__}: {error}")
             result.trace = traceback.format_exc()
         if not result.differences and not result.complaints:
             result.complaints.append("nothing was compared")
     return result
+
+
+def _differences(case: Case, adapter: Callable[[Case], dict], impl: str | None) -> list[Difference]:
+    if case.kind != "train_step" and case.compute_in == "float32":
+        with _implementation(impl):
+            return compare(case, adapter(case))
+    with double_precision():
+        double = adapter(case.in_double_precision())
+    found = {}
+    for name in _implementations(impl):
+        with _implementation(name):
+            found[name] = adapter(case)
+    # An array of the source's run in float64, such as grad64.NAME, is our grad.NAME in float64.
+    doubled = {name: double.get(name, double.get(name.replace("64", "", 1))) for name in case.outputs}
+    single = next(iter(found.values()))
+    outputs = {name: single[name] for name in case.outputs if name in single}
+    outputs |= {
+        name: array for name, array in doubled.items() if array is not None and case.computed_in_double(name)
+    }
+    differences = compare(case, outputs)
+    for name in found.keys() - {"tf"}:
+        differences += compare_implementations(case, name, found[name], found["tf"], double)
+    return differences
+
+
+def _implementations(impl: str | None) -> list[str]:
+    """Those that a training step runs with, the one whose outputs count first, the composed one last."""
+    from ascendcv.ops import registry
+
+    if impl in (None, "auto"):
+        usable = registry.available("deform_conv2d")["fused"] is None
+        return ["fused", "tf"] if usable else ["tf"]
+    return [impl] if impl == "tf" else [impl, "tf"]
 
 
 def _implementation(impl: str | None) -> contextlib.AbstractContextManager:

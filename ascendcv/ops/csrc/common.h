@@ -31,6 +31,7 @@ constexpr int kLanes = 8, kRegisterVectors = 2;
 constexpr int kLanes = 4, kRegisterVectors = 2;
 #endif
 constexpr int kRegisterRows = 6;  // with kRegisterVectors: accumulators that fill the registers, and no more
+constexpr int register_rows(int vectors) { return std::min(kRegisterRows * kRegisterVectors / vectors, 12); }
 
 template <int N>
 struct VectorOf {

@@ -16,7 +16,24 @@ namespace correlation {
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 
-#define ASCENDCV_CORRELATION_ATTRIBUTES Attr("patch: int >= 1").Attr("dilation: int >= 1").Attr("scale: float")
+#define ASCENDCV_CORRELATION_ATTRIBUTES Attr("patch: list(int)").Attr("dilation: list(int)").Attr("scale: float")
+
+struct Attributes {
+  std::vector<int64_t> patch, dilation;
+  float scale;
+
+  template <typename Context>
+  absl::Status read(Context* context) {
+    TF_RETURN_IF_ERROR(context->GetAttr("patch", &patch));
+    TF_RETURN_IF_ERROR(context->GetAttr("dilation", &dilation));
+    TF_RETURN_IF_ERROR(context->GetAttr("scale", &scale));
+    if (patch.size() != 2 || dilation.size() != 2)
+      return absl::InvalidArgumentError("patch and dilation take two numbers each: y and x");
+    if (std::min({patch[0], patch[1], dilation[0], dilation[1]}) < 1)
+      return absl::InvalidArgumentError("patch and dilation should be at least 1");
+    return absl::OkStatus();
+  }
+};
 
 REGISTER_OP("Ascendcv>Correlation")
     .Input("first: float")
@@ -26,9 +43,10 @@ REGISTER_OP("Ascendcv>Correlation")
       ShapeHandle image;
       TF_RETURN_IF_ERROR(c->Merge(c->input(0), c->input(1), &image));
       TF_RETURN_IF_ERROR(c->WithRank(image, 4, &image));
-      int64_t patch;
-      TF_RETURN_IF_ERROR(c->GetAttr("patch", &patch));
-      c->set_output(0, c->MakeShape({c->Dim(image, 0), c->Dim(image, 1), c->Dim(image, 2), c->MakeDim(patch * patch)}));
+      Attributes attributes;
+      TF_RETURN_IF_ERROR(attributes.read(c));
+      const DimensionHandle displacements = c->MakeDim(attributes.patch[0] * attributes.patch[1]);
+      c->set_output(0, c->MakeShape({c->Dim(image, 0), c->Dim(image, 1), c->Dim(image, 2), displacements}));
       return absl::OkStatus();
     })
     .Doc("Cost volume. Registered by `import ascendcv.ops.fused; ascendcv.ops.fused.load('correlation')`.");
@@ -41,24 +59,15 @@ REGISTER_OP("Ascendcv>CorrelationGrad")
     .Output("grad_second: float")
     .ASCENDCV_CORRELATION_ATTRIBUTES.SetShapeFn(gradient_shapes);
 
-struct Correlation {
-  int64_t patch, dilation;
-  float scale;
-
-  template <typename Context>
-  absl::Status read(Context* context) {
-    TF_RETURN_IF_ERROR(context->GetAttr("patch", &patch));
-    TF_RETURN_IF_ERROR(context->GetAttr("dilation", &dilation));
-    return context->GetAttr("scale", &scale);
-  }
-
+struct Correlation : Attributes {
   absl::Status shape(OpKernelContext* context, Shape* s) const {
     const Tensor& first = context->input(0);
     if (first.dims() != 4 || first.shape() != context->input(1).shape())
       return absl::InvalidArgumentError(
           absl::StrCat("correlation: the images should have one shape [N, H, W, C]; received ",
                        first.shape().DebugString(), " and ", context->input(1).shape().DebugString()));
-    *s = {first.dim_size(0), first.dim_size(1), first.dim_size(2), first.dim_size(3), patch, dilation, scale};
+    *s = {first.dim_size(0), first.dim_size(1), first.dim_size(2), first.dim_size(3), patch[0], patch[1],
+          dilation[0],       dilation[1],       scale};
     return absl::OkStatus();
   }
 
@@ -100,8 +109,9 @@ struct Correlation {
   }
 
   // As correlation.cu has them.
-  static std::array<int, 6> sizes(const Shape& s) {
-    return integers<6>({s.batch, s.height, s.width, s.channels, s.patch, s.dilation});
+  static std::array<int, 8> sizes(const Shape& s) {
+    return integers<8>({s.batch, s.height, s.width, s.channels, s.patch_rows, s.patch_columns, s.row_dilation,
+                        s.column_dilation});
   }
 };
 

@@ -5,14 +5,14 @@ namespace ascendcv {
 namespace {
 
 struct Shape {
-  int batch, height, width, channels, patch, dilation;
+  int batch, height, width, channels, patch_rows, patch_columns, row_dilation, column_dilation;
 
+  __device__ int displacements() const { return patch_rows * patch_columns; }
   __host__ __device__ int64_t pixels() const { return static_cast<int64_t>(batch) * height * width; }
   // The pixel that displacement d of `pixel` leads to (sign -1: comes from), or -1 outside.
   __device__ int64_t neighbour(int64_t pixel, int d, int sign) const {
-    const int radius = (patch - 1) / 2;
-    const int y = pixel / width % height + sign * (d / patch - radius) * dilation;
-    const int x = pixel % width + sign * (d % patch - radius) * dilation;
+    const int y = pixel / width % height + sign * (d / patch_columns - (patch_rows - 1) / 2) * row_dilation;
+    const int x = pixel % width + sign * (d % patch_columns - (patch_columns - 1) / 2) * column_dilation;
     const bool inside = y >= 0 && y < height && x >= 0 && x < width;
     return inside ? pixel / (height * width) * height * width + static_cast<int64_t>(y) * width + x : -1;
   }
@@ -23,12 +23,12 @@ __global__ void forward(Shape s, float scale, const float* first, const float* s
   const int64_t warps = static_cast<int64_t>(gridDim.x) * kThreads / 32;
   const int lane = threadIdx.x % 32;
   for (int64_t p = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32; p < s.pixels(); p += warps)
-    for (int d = 0; d < s.patch * s.patch; ++d) {
+    for (int d = 0; d < s.displacements(); ++d) {
       const int64_t other = s.neighbour(p, d, 1);
       float sum = 0;
       for (int c = lane; other >= 0 && c < s.channels; c += 32) sum += first[p * s.channels + c] * second[other * s.channels + c];
       sum = warp_sum(sum);
-      if (lane == 0) volume[p * s.patch * s.patch + d] = scale * sum;
+      if (lane == 0) volume[p * s.displacements() + d] = scale * sum;
     }
 }
 
@@ -38,9 +38,9 @@ __global__ void gradient(Shape s, float scale, int sign, const float* grad, cons
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < items; i += threads) {
     const int64_t p = i / s.channels;
     float sum = 0;
-    for (int d = 0; d < s.patch * s.patch; ++d) {
+    for (int d = 0; d < s.displacements(); ++d) {
       const int64_t at = s.neighbour(p, d, sign);
-      if (at >= 0) sum += grad[(sign > 0 ? p : at) * s.patch * s.patch + d] * other[at * s.channels + i % s.channels];
+      if (at >= 0) sum += grad[(sign > 0 ? p : at) * s.displacements() + d] * other[at * s.channels + i % s.channels];
     }
     result[i] = scale * sum;
   }

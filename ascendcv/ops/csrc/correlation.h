@@ -1,6 +1,7 @@
 // Cost volumes on channels-last float32, with gradients:
-//   volume[n, y, x, i * patch + j] = scale * sum_c first[n, y, x, c] * second[n, y + (i - r) * d, x + (j - r) * d, c]
-// with r = (patch - 1) / 2, d = dilation, and zeros outside.
+//   volume[n, y, x, i * columns + j] = scale * sum_c first[n, y, x, c] * second[n, y + (i - r) * d, x + (j - q) * e, c]
+// for a patch of [rows, columns] displacements, (d, e) pixels apart, with r = (rows - 1) / 2, q = (columns - 1) / 2, and
+// zeros outside.
 //
 // A vector holds neighbouring columns: rows are transposed to [channels, columns], so that a displacement to the side is
 // another address, and a few rows of `first` meet one row of `second` in registers.
@@ -19,11 +20,13 @@ constexpr int kShifts = kLanes == 16 ? 9 : 3;     // horizontal displacements: a
 
 struct Shape {
   int64_t batch, height, width, channels;
-  int64_t patch, dilation;
+  int64_t patch_rows, patch_columns, row_dilation, column_dilation;
   float scale;
 
-  int64_t radius() const { return (patch - 1) / 2; }
-  int64_t displacements() const { return patch * patch; }
+  // How far displacement i down, or j to the side, leads.
+  int64_t down(int64_t i) const { return (i - (patch_rows - 1) / 2) * row_dilation; }
+  int64_t aside(int64_t j) const { return (j - (patch_columns - 1) / 2) * column_dilation; }
+  int64_t displacements() const { return patch_rows * patch_columns; }
   int64_t pixel(int64_t n, int64_t y, int64_t x) const { return (n * height + y) * width + x; }
 };
 
@@ -118,31 +121,32 @@ int64_t row_stride(int64_t columns) { return round_up(columns, 32) + 16; }
 class Strip {
  public:
   explicit Strip(const Shape& s)
-      : s_(s), reach_(s.radius() * s.dilation), halo_((s.patch - 1) * s.dilation), first_stride_(row_stride(kStripColumns)),
+      : s_(s), halo_((s.patch_columns - 1) * s.column_dilation), first_stride_(row_stride(kStripColumns)),
         second_stride_(row_stride(kStripColumns + halo_)), first_(kRows * s.channels * first_stride_),
-        second_((kBandRows + s.patch - 1) * s.channels * second_stride_), sums_(kRows * kShifts * kLanes),
+        second_((kBandRows + s.patch_rows - 1) * s.channels * second_stride_), sums_(kRows * kShifts * kLanes),
         tile_(kRows * kLanes * s.displacements()) {}
 
   void compute(const float* first, const float* second, int64_t n, int64_t top, int64_t count, int64_t left,
                float* volume) {
-    for (int64_t k = 0; k < count + s_.patch - 1; ++k)
-      transpose_row(s_, second, n, top + (k - s_.radius()) * s_.dilation, left - reach_, kStripColumns + halo_,
+    for (int64_t k = 0; k < count + s_.patch_rows - 1; ++k)
+      transpose_row(s_, second, n, top + s_.down(k), left + s_.aside(0), kStripColumns + halo_,
                     second_ + k * s_.channels * second_stride_, second_stride_);
     for (int64_t row = 0; row < count; row += kRows) {
       const int64_t rows = std::min<int64_t>(kRows, count - row);
       for (int64_t i = 0; i < rows; ++i)
-        transpose_row(s_, first, n, top + (row + i) * s_.dilation, left, kStripColumns,
+        transpose_row(s_, first, n, top + (row + i) * s_.row_dilation, left, kStripColumns,
                       first_ + i * s_.channels * first_stride_, first_stride_);
       for (int64_t column = 0; column < std::min(kStripColumns, s_.width - left); column += kLanes) {
-        for (int64_t k = 0; k < rows + s_.patch - 1; ++k) {
+        for (int64_t k = 0; k < rows + s_.patch_rows - 1; ++k) {
           // Row i of `first` meets row k of `second` at the vertical displacement k - i.
-          const int64_t from = std::max<int64_t>(0, k - s_.patch + 1), to = std::min(rows, k + 1);
-          for (int64_t shift = 0; shift < s_.patch; shift += kShifts) block(column, from, to, row + k, k, shift);
+          const int64_t from = std::max<int64_t>(0, k - s_.patch_rows + 1), to = std::min(rows, k + 1);
+          for (int64_t shift = 0; shift < s_.patch_columns; shift += kShifts)
+            block(column, from, to, row + k, k, shift);
         }
         const int64_t x = left + column, pixels = std::min<int64_t>(kLanes, s_.width - x);
         for (int64_t i = 0; i < rows; ++i)
           std::copy_n(tile_ + i * kLanes * s_.displacements(), pixels * s_.displacements(),
-                      volume + s_.pixel(n, top + (row + i) * s_.dilation, x) * s_.displacements());
+                      volume + s_.pixel(n, top + (row + i) * s_.row_dilation, x) * s_.displacements());
       }
     }
   }
@@ -150,18 +154,18 @@ class Strip {
  private:
   // The displacements k - i down and `shift` to `shift` + kShifts aside, for the rows [from, to) of `first`.
   void block(int64_t column, int64_t from, int64_t to, int64_t second_row, int64_t k, int64_t shift) {
-    const int shifts = std::min<int64_t>(kShifts, s_.patch - shift);
+    const int shifts = std::min<int64_t>(kShifts, s_.patch_columns - shift);
     correlate_for(to - from, shifts)(
         first_ + from * s_.channels * first_stride_ + column, s_.channels * first_stride_, first_stride_,
-        second_ + second_row * s_.channels * second_stride_ + column + shift * s_.dilation, second_stride_, s_.dilation,
-        s_.channels, s_.scale, sums_);
+        second_ + second_row * s_.channels * second_stride_ + column + shift * s_.column_dilation, second_stride_,
+        s_.column_dilation, s_.channels, s_.scale, sums_);
     for (int64_t i = from; i < to; ++i)
       transpose(sums_ + (i - from) * shifts * kLanes, kLanes, shifts, kLanes,
-                tile_ + i * kLanes * s_.displacements() + (k - i) * s_.patch + shift, s_.displacements());
+                tile_ + i * kLanes * s_.displacements() + (k - i) * s_.patch_columns + shift, s_.displacements());
   }
 
   const Shape s_;
-  const int64_t reach_, halo_, first_stride_, second_stride_;
+  const int64_t halo_, first_stride_, second_stride_;
   const Buffer first_;
   const LargeBuffer second_;
   const Buffer sums_;
@@ -170,16 +174,16 @@ class Strip {
 
 void forward(const Shape& s, const float* first, const float* second, float* volume, const Parallel& parallel) {
   // Rows that differ by multiples of the dilation meet the same rows: a band is kBandRows of them.
-  const int64_t strips = divide_up(s.width, kStripColumns), span = kBandRows * s.dilation;
-  const int64_t bands = divide_up(s.height, span) * s.dilation;
+  const int64_t strips = divide_up(s.width, kStripColumns), span = kBandRows * s.row_dilation;
+  const int64_t bands = divide_up(s.height, span) * s.row_dilation;
   const int64_t cost = kBandRows * kStripColumns * s.displacements() * s.channels / 16;
   parallel(s.batch * bands * strips, cost, [&](int64_t begin, int64_t end) {
     Strip strip(s);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / (bands * strips), band = i / strips % bands;
-      const int64_t top = band / s.dilation * span + band % s.dilation;
+      const int64_t top = band / s.row_dilation * span + band % s.row_dilation;
       if (top >= s.height) continue;
-      strip.compute(first, second, n, top, std::min(kBandRows, divide_up(s.height - top, s.dilation)),
+      strip.compute(first, second, n, top, std::min(kBandRows, divide_up(s.height - top, s.row_dilation)),
                     i % strips * kStripColumns, volume);
     }
   });
@@ -191,14 +195,14 @@ template <int N, int Vectors, int Sign>
 void gather_gradient(const Shape& s, const float* grad, const float* other, int64_t n, int64_t y, int64_t x, int64_t c,
                      float* result) {
   Vector<N> sum[Vectors] = {};
-  for (int64_t i = 0; i < s.patch; ++i) {
-    const int64_t row = y + Sign * (i - s.radius()) * s.dilation;
+  for (int64_t i = 0; i < s.patch_rows; ++i) {
+    const int64_t row = y + Sign * s.down(i);
     if (row < 0 || row >= s.height) continue;
-    for (int64_t j = 0; j < s.patch; ++j) {
-      const int64_t column = x + Sign * (j - s.radius()) * s.dilation;
+    for (int64_t j = 0; j < s.patch_columns; ++j) {
+      const int64_t column = x + Sign * s.aside(j);
       if (column < 0 || column >= s.width) continue;
       const int64_t at = s.pixel(n, row, column);
-      const float weight = grad[(Sign > 0 ? s.pixel(n, y, x) : at) * s.displacements() + i * s.patch + j];
+      const float weight = grad[(Sign > 0 ? s.pixel(n, y, x) : at) * s.displacements() + i * s.patch_columns + j];
       for (int v = 0; v < Vectors; ++v) sum[v] += weight * load<N>(other + at * s.channels + c + v * N);
     }
   }

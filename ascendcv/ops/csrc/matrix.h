@@ -83,7 +83,7 @@ inline void multiply_columns(Matrix a, const float* b, int64_t b_stride, float* 
                              int64_t n, int64_t depth, bool accumulate, Pause& pause) {
   constexpr int kColumns = Vectors * kLanes;
   for (; n >= kColumns; n -= kColumns, b += kColumns, c += kColumns)
-    multiply_rows<kRegisterRows, Vectors>(a, b, b_stride, c, c_stride, m, depth, accumulate, pause);
+    multiply_rows<register_rows(Vectors), Vectors>(a, b, b_stride, c, c_stride, m, depth, accumulate, pause);
   if constexpr (Vectors > 1) {
     if (n) multiply_columns<Vectors - 1>(a, b, b_stride, c, c_stride, m, n, depth, accumulate, pause);
   }

@@ -98,7 +98,7 @@ class Epochs(Hook):
 def require_scipy() -> None:
     """Raises `InputError` where SciPy, which writes `.mat` files, is missing."""
     if importlib.util.find_spec("scipy") is None:
-        raise InputError("solver.save_mat needs SciPy, which is not installed: pip install scipy")
+        raise InputError("epochs.mat needs SciPy, which is not installed: pip install scipy")
 
 
 def format_epoch(row: dict[str, Any]) -> str:

@@ -50,5 +50,5 @@ class NonFiniteWatch(Hook):
         if self.in_a_row >= self.limit:
             raise RuntimeError(
                 f"training stopped at step {step}: the {what} was not finite {self.in_a_row} times in a row; "
-                "lower solver.lr_schedule.base_lr, set solver.grad_clip_norm or take an older checkpoint"
+                "lower the learning rate, clip the gradient's norm or take an older checkpoint"
             )

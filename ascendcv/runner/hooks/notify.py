@@ -28,8 +28,8 @@ class Notify(Hook):
         try:
             done = subprocess.run(self.command, shell=True, start_new_session=True, **options)
         except (OSError, subprocess.SubprocessError) as error:
-            logger.warning("solver.notify_command failed: %s", error)
+            logger.warning("The notify command failed: %s", error)
             return
         if done.returncode:
             said = " ".join(done.stderr.split()) or "it said nothing"
-            logger.warning("solver.notify_command ended with status %d: %s", done.returncode, said)
+            logger.warning("The notify command ended with status %d: %s", done.returncode, said)

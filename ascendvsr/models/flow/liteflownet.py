@@ -9,8 +9,8 @@ from keras import ops
 
 from ascendcv.ops.pool import avg_pool2d
 from ascendcv.ops.resize import resize
-from ascendvsr.layers.liteflow_blocks import FLOW_SCALE, Features, Matching, Regularization, Subpixel
 from ascendvsr.layers.padding import to_multiple
+from ascendvsr.models.flow.liteflow_blocks import FLOW_SCALE, Features, Matching, Regularization, Subpixel
 
 LEVELS = (2, 3, 4, 5, 6)
 SIZE_MULTIPLE = 32

@@ -8,6 +8,7 @@ from ascendcv.layers.conv import Conv2D
 from ascendcv.ops.pool import avg_pool2d
 from ascendcv.ops.resize import resize
 from ascendcv.ops.warp import warp
+from ascendvsr.layers.flow_blocks import head_dtype
 
 LEVELS = 6
 # Of ImageNet's frames, RGB.
@@ -87,7 +88,8 @@ class BasicModule(keras.Layer):
         super().__init__(autocast=False, **kwargs)
         self.basic_module = {str(2 * k): Conv2D(filters, 7) for k, filters in enumerate((32, 64, 32, 16))}
         # Flow needs float32: bfloat16 has no number between 123 and 123.5.
-        self.basic_module["8"] = Conv2D(2, 7, kernel_initializer="zeros", bias_initializer="zeros", dtype="float32")
+        initial = {"kernel_initializer": "zeros", "bias_initializer": "zeros"}
+        self.basic_module["8"] = Conv2D(2, 7, **initial, dtype=head_dtype(self))
 
     def build(self, x_shape):
         for conv in self.basic_module.values():
@@ -122,7 +124,7 @@ def _at_size(flow, size, full, divisor: int):
     """A level's flow for frames of `size` that were resized to `full`; the level has a `divisor`-th of that."""
     (height, width), (full_height, full_width) = (_divided(side, divisor) for side in size), full
     growth = [
-        ops.cast(new, "float32") / ops.cast(old // divisor, "float32")
+        ops.cast(new, flow.dtype) / ops.cast(old // divisor, flow.dtype)
         for new, old in ((width, full_width), (height, full_height))
     ]
     return resize(flow, (height, width)) * ops.stack(growth)

@@ -84,7 +84,7 @@ def test_jpeg_is_close_to_what_was_written(tmp_path: Path, photograph: np.ndarra
     [
         ("a.jpg", (4, 4, 4), np.uint8),
         ("a.jpg", (4, 4, 3), np.uint16),
-        ("a.tiff", (4, 4, 3), np.uint8),
+        ("a.heic", (4, 4, 3), np.uint8),
         ("a.png", (4, 4, 3), np.float32),
     ],
 )

@@ -84,7 +84,7 @@ def test_without_a_folder_of_ground_truth_there_are_frames_to_restore(frames: Fr
         ([("s/blur/a", ("0",)), ("s/gt/a", ("0",)), ("s/gt/b", ("0",))], r"gt/b has no partner .*blur/b"),
         ([("s/blur", ("0",)), ("s/gt/a", ("0",))], r"gt/a has no partner .*blur/a"),
         ([("s/gt/a", ("0",))], r"there is no folder .*s/blur"),
-        ([("s/blur/a", ())], r"there is no folder .*s: data.train_set should name one in"),
+        ([("s/blur/a", ())], r"there is no folder .*s: `part` should name one in"),
     ],
 )
 def test_what_is_no_pair_is_named(frames: Frames, tmp_path: Path, written: list, message: str):
@@ -95,9 +95,9 @@ def test_what_is_no_pair_is_named(frames: Frames, tmp_path: Path, written: list,
 
 
 def test_a_folder_that_is_not_there_is_named_by_its_key(tmp_path: Path):
-    with pytest.raises(InputError, match=r"no data set in .*nowhere: give its folder as data.data_dir"):
+    with pytest.raises(InputError, match=r"no data set in .*nowhere: give its folder as `data_dir`"):
         read_layout("pairs", tmp_path / "nowhere", "train")
-    with pytest.raises(InputError, match=r"there is no folder .*val: data.eval_set should name one"):
+    with pytest.raises(InputError, match=r"there is no folder .*val: `part` should name one"):
         read_layout("davis", tmp_path, "val")
 
 
@@ -176,7 +176,7 @@ def test_gopro_as_pvdnet_and_kair_arrange_it(frames: Frames, tmp_path: Path):
     frames("test_nah/GOPR0384/blur_gamma", "test_nah/GOPR0384/sharp")
     (clip,) = read_layout("gopro", tmp_path, "test", gamma=True)
     assert clip.lq[0] == tmp_path / "test_nah/GOPR0384/blur_gamma/00000.png"
-    with pytest.raises(InputError, match=r"GOPR0384 has blur_gamma but not blur: set data.gamma True"):
+    with pytest.raises(InputError, match=r"GOPR0384 has blur_gamma but not blur: set `gamma` True"):
         read_layout("gopro", tmp_path, "test")
     frames("train_GT_blurred/GOPR0372", "train_GT/GOPR0372")
     assert summary(read_layout("gopro", tmp_path, "train"), tmp_path) == [
@@ -186,9 +186,9 @@ def test_gopro_as_pvdnet_and_kair_arrange_it(frames: Frames, tmp_path: Path):
 
 @pytest.mark.parametrize("layout", ["dvd", "gopro"])
 def test_their_sets_have_names(tmp_path: Path, layout: str):
-    with pytest.raises(InputError, match=rf"data.train_set is 'val'; with data.layout {layout} it should be train"):
+    with pytest.raises(InputError, match=rf"`part` is 'val'; with `layout` {layout} it should be train"):
         read_layout(layout, tmp_path, "val", training=True)
-    with pytest.raises(InputError, match=rf"has no clips for 'test' as data.layout {layout} has them"):
+    with pytest.raises(InputError, match=rf"has no clips for 'test' as `layout` {layout} has them"):
         read_layout(layout, tmp_path, "test")
 
 

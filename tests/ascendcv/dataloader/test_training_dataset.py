@@ -177,9 +177,9 @@ def test_a_strategy_s_replicas_share_a_batch(clips: list[Clip]):
         ({"num_frames": 7}, r"clip 0 .* has 5 frames; a training window of 7 frames at interval 1 needs 7"),
         ({"interval": 3}, r"clip 0 .* has 5 frames; a training window of 3 frames at interval 3 needs 7"),
         ({"crop_size": (16, 16)}, r"clip 0 has frames of 14x12 pixels, smaller than the crop of 16x16"),
-        ({"crop_size": (8, 10)}, r"data.use_transpose .* data.train_in_size \[8, 10\] should be square"),
+        ({"crop_size": (8, 10)}, r"`transpose` .* `crop_size` \[8, 10\] should be square"),
         ({"shard": (0, 3)}, r"a global batch of 4 cannot be shared equally by 3 workers"),
-        ({"read_mode": "cv2"}, r"data.read_mode is 'cv2'; it should be tf or python"),
+        ({"read_mode": "cv2"}, r"`read_mode` is 'cv2'; it should be tf or python"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(clips: list[Clip], changes: dict, message: str):
@@ -192,7 +192,7 @@ def test_training_needs_ground_truth_and_files_that_the_decoder_knows(clips: lis
     with pytest.raises(InputError, match=r"clip 0 .* has no ground truth"):
         training_dataset([Clip("0", clip.lq, [], clip.lq_size, clip.gt_size)], **OPTIONS)
     others = [path.with_suffix(".webp") for path in clip.lq]
-    with pytest.raises(InputError, match=r"0\.webp is neither PNG nor JPEG: read it with data.read_mode python"):
+    with pytest.raises(InputError, match=r"0\.webp is neither PNG nor JPEG: read it with `read_mode` python"):
         training_dataset([Clip("0", others, clip.gt, clip.lq_size, clip.gt_size)], **OPTIONS)
 
 

@@ -103,7 +103,7 @@ def test_a_mirrored_window_runs_back_to_its_beginning(clips: list[Clip]):
         assert batch["lq"].shape == (16, 6, 8, 8, 3)
         for frames in (batch["lq"], batch["gt"]):
             np.testing.assert_array_equal(frames[:, 3:], frames[:, 2::-1])
-    with pytest.raises(InputError, match=r"data.mirror doubles the frames of a sample"):
+    with pytest.raises(InputError, match=r"`mirror` doubles the frames of a sample"):
         training_dataset(clips, mirror=True, **OPTIONS)
 
 
@@ -166,11 +166,11 @@ def test_quarter_turns_by_a_coin_and_by_four_sides(clips: list[Clip]):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rot90": True}, r"data.augment.rot90 exchanges height and width"),
-        ({"rotation": True}, r"data.augment.rotation exchanges height and width"),
-        ({"rotation": True, "rot90": True, "crop_size": (8, 8)}, r"rotation includes data.augment.rot90"),
-        ({"margin": 2}, r"data.train_margin 2 should be below half of the 3 frames"),
-        ({"stride": 0}, r"data.train_stride should be 1 or more, not 0"),
+        ({"rot90": True}, r"`rot90` exchanges height and width"),
+        ({"rotation": True}, r"`rotation` exchanges height and width"),
+        ({"rotation": True, "rot90": True, "crop_size": (8, 8)}, r"`rotation` includes `rot90`"),
+        ({"margin": 2}, r"`margin` 2 should be below half of the 3 frames"),
+        ({"stride": 0}, r"`stride` should be 1 or more, not 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(clips: list[Clip], changes: dict, message: str):

@@ -104,7 +104,9 @@ def test_deformable_convolution(
     height=SIDES,
     width=st.sampled_from([1, 2, 15, 16, 17, 63, 64, 65, 81]),
     channels=CHANNELS,
-    patch=st.sampled_from([(1, 1), (3, 1), (4, 1), (7, 1), (9, 1), (9, 2), (5, 3), (21, 2)]),
+    patch=st.sampled_from(
+        [(1, 1), (3, 1), (4, 1), (7, 1), (9, 1), (9, 2), (5, 3), (21, 2), ((3, 9), 1), ((6, 2), 1), ((5, 1), (2, 3))]
+    ),
     seed=st.integers(0, 100),
 )
 def test_correlation(batch, height, width, channels, patch, seed):
@@ -277,7 +279,7 @@ def test_wrong_shapes_are_refused_not_read():
         kernels(random(1, 4, 4, 2), random(1, 4, 3, 18), random(3, 3, 2, 2), None, None, **options)
     kernels = registry.resolve("correlation", "fused")
     with pytest.raises(tf.errors.InvalidArgumentError, match="shape"):
-        kernels(random(1, 4, 4, 2), random(1, 4, 5, 2), patch_size=3, dilation=1, scale=1.0)
+        kernels(random(1, 4, 4, 2), random(1, 4, 5, 2), patch_size=(3, 3), dilation=(1, 1), scale=1.0)
 
 
 DIGEST = """

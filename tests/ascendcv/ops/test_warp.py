@@ -42,6 +42,33 @@ def test_a_neighbour_outside_counts_as_zero():
     np.testing.assert_allclose(warp(x, flow, padding="border")[0, 0, :, 0], [1, 1, 1])
 
 
+@pytest.mark.parametrize(("padding", "outside"), [("zeros", 0), ("border", 30)])
+def test_the_nearest_pixel(padding, outside):
+    """Of two pixels at the same distance the even one, as in grid_sample; positions round before they leave."""
+    x = 10 * np.arange(1, 4, dtype=np.float32).reshape(1, 1, 3, 1)
+    positions = np.array([[-0.5, 0.4, 0.5, 1.5, 2.4, 2.6]], np.float32)
+    flow = np.zeros((1, 1, 6, 2), np.float32)
+    flow[..., 0] = positions - np.arange(6)
+    y = warp(x, flow, interpolation="nearest", padding=padding)
+    np.testing.assert_array_equal(y[0, 0, :, 0], [10, 10, 10, 30, 30, outside])
+
+
+def test_the_nearest_pixel_gets_all_of_the_gradient_and_the_flow_none():
+    x, flow = tf.constant(random(2, 5, 6, 3)), tf.constant(2 * random(2, 5, 6, 2, seed=1))
+    with tf.GradientTape() as tape:
+        tape.watch([x, flow])
+        y = warp(x, flow, interpolation="nearest", padding="border")
+    by_x, by_flow = tape.gradient(y, [x, flow], unconnected_gradients="zero")
+    rows, columns = np.meshgrid(np.arange(5), np.arange(6), indexing="ij")
+    rows = np.rint(np.clip(rows + flow.numpy()[..., 1], 0, 4)).astype(int)
+    columns = np.rint(np.clip(columns + flow.numpy()[..., 0], 0, 5)).astype(int)
+    count = np.zeros((2, 5, 6, 3))
+    np.add.at(count, (np.arange(2)[:, None, None], rows, columns), 1)
+    np.testing.assert_array_equal(y, np.stack([x[n].numpy()[rows[n], columns[n]] for n in range(2)]))
+    np.testing.assert_array_equal(by_x, count)
+    np.testing.assert_array_equal(by_flow, np.zeros((2, 5, 6, 2)))
+
+
 def test_without_aligned_corners_positions_spread():
     """Code written for aligned corners and run without: pixel p of W is read at p * W / (W - 1) - 0.5."""
     x = np.arange(5, dtype=np.float32).reshape(1, 1, 5, 1)
@@ -75,6 +102,11 @@ def test_unknown_sizes_in_a_graph(compiled):
     function = tf.function(warp, input_signature=signature, jit_compile=compiled)
     x, flow = random(2, 5, 6, 2), random(2, 5, 6, 2, seed=1)
     np.testing.assert_allclose(function(x, flow), warp(x, flow), atol=1e-6)
+
+
+def test_an_unknown_interpolation_is_refused():
+    with pytest.raises(ValueError, match="interpolation is 'cubic'; it should be 'bilinear' or 'nearest'"):
+        warp(random(1, 4, 4, 1), random(1, 4, 4, 2), interpolation="cubic")
 
 
 def test_an_unknown_padding_is_refused():

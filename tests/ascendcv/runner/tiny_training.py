@@ -17,20 +17,16 @@ from ascendcv.runner.device import make_strategy
 from ascendcv.runner.hooks.hook import Hook
 from ascendcv.runner.optimizers import ADAM, Optimizer
 from ascendcv.runner.trainer import Trainer
+from ascendcv.runner.updates import Updates
 
 GLOBAL_BATCH = 4
 
 
-class SquaredError:
-    """One update a batch: the squared error, summed or averaged over everything."""
-
-    count = 1
+class SquaredError(Updates):
+    """One update per batch: the squared error, summed or averaged over everything."""
 
     def __init__(self, reduction: str = "mean"):
         self.reduction = reduction
-
-    def start(self, model, batch):
-        return ()
 
     def loss(self, model, batch, index, state):
         error = tf.square(model(batch["lq"], training=True) - batch["gt"])

@@ -8,6 +8,7 @@ cases only.
 from collections.abc import Callable
 
 from tests.golden.adapters import (
+    basicvsr,
     cdvd_tsp,
     common,
     data,
@@ -24,7 +25,7 @@ from tests.golden.adapters import (
 from tests.golden.case import Case
 
 # A family's adapters may stand in several files.
-_MODULES = (cdvd_tsp, common, data, deblur_devil, edvr, flow, kernels, metrics, ops, pvdnet, runner, rvrt)
+_MODULES = (basicvsr, cdvd_tsp, common, data, deblur_devil, edvr, flow, kernels, metrics, ops, pvdnet, runner, rvrt)
 ADAPTERS: dict[str, dict[str, Callable[[Case], dict]]] = {}
 for _module in _MODULES:
     for _family, _subjects in _module.ADAPTERS.items():

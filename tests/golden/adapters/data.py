@@ -14,7 +14,7 @@ def border_windows(case: Case) -> dict:
 
     `readme` is reflection, the rule of this project, and `default` those of its windows that lie inside. The two
     others are what the source's programs read instead, which nothing here offers: lists of frames that begin and
-    end with two more, cut into windows.
+    end with half a window more, cut into windows.
     """
     from ascendcv.dataloader.windows import window_indices
 
@@ -27,7 +27,10 @@ def border_windows(case: Case) -> dict:
         if rule == "default":
             windows = windows[size // 2 : length - size // 2]
         if rule in ("border", "fork_code"):
-            before, after = ([0, 1], [-2, -1]) if rule == "border" else ([3, 2], [-1, -2])
+            half = size // 2
+            before, after = range(half), range(-half, 0)
+            if rule == "fork_code":
+                before, after = range(half + 1, 1, -1), range(-1, -half - 1, -1)
             order = [*before, *range(length), *(length + index for index in after)]
             windows = [order[first : first + size] for first in range(length)]
         outputs[name] = np.array(windows)

@@ -13,7 +13,7 @@ from tests.golden.record import recorded
 
 
 def _network(case: Case):
-    from ascendvsr.models.edvr import EDVR
+    from ascendvsr.models.edvr.network import EDVR
     from ascendvsr.weights.mapping import load_state_dict
 
     model = EDVR(**case.config)
@@ -41,7 +41,7 @@ def train_step(case: Case) -> dict:
     """BasicSR's recipe: Charbonnier, summed over everything."""
     from keras import ops
 
-    from ascendvsr.training.edvr import EDVRUpdates
+    from ascendvsr.models.edvr.training import EDVRUpdates
 
     model = _network(case)
     clip, truth = channels_last(case.frames("x")), ops.convert_to_tensor(channels_last(case.frames("gt")))

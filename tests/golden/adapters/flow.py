@@ -6,7 +6,6 @@ import numpy as np
 from tests.golden.case import Case
 from tests.golden.gradients import gradients, named_gradients
 from tests.golden.layout import channels_first, channels_last
-from tests.golden.precision import double_precision
 from tests.golden.record import recorded
 
 
@@ -134,22 +133,11 @@ def _statistics(name: str, tensor) -> dict:
 
 
 def flow_train_step(case: Case) -> dict:
-    """In float32, and in float64 for the arrays whose names end in 64 before the parameter's."""
-    outputs = _train_step(case)
-    with double_precision():
-        for name, array in _train_step(case).items():
-            kind, dot, parameter = name.partition(".")
-            outputs[f"{kind}64{dot}{parameter}"] = array
-    return outputs
-
-
-def _train_step(case: Case) -> dict:
-    from ascendvsr.training.flow import DIV_FLOW, FlowUpdates
+    from ascendvsr.models.flow.training import DIV_FLOW, FlowUpdates
 
     model = _devil_network(case, case.config["network"], case.config["model_div_flow"])
-    dtype = keras.config.floatx()
-    frames = [channels_last(case.frames(name)).astype(dtype) for name in ("im1", "im2")]
-    target = keras.ops.convert_to_tensor(channels_last(case.array("target_flow")).astype(dtype))
+    frames = [channels_last(case.frames(name)) for name in ("im1", "im2")]
+    target = keras.ops.convert_to_tensor(channels_last(case.array("target_flow")))
 
     def loss_and_report(first, second):
         batch = {"lq": keras.ops.stack([first, second], axis=1), "flow": target}
@@ -172,29 +160,6 @@ def _train_step(case: Case) -> dict:
         **{f"gradnorm.{name}": norm for name, norm in norms.items()},
         **{f"grad.{name}": array.ravel()[:16] for name, array in named.items()},
     }
-
-
-def initialisation(case: Case) -> dict:
-    """The deviations that kernels are drawn with, in the order of definition. Others than flow's are elsewhere."""
-    from tests.golden.adapters import deblur_devil
-
-    if case.config.get("network") != "PWCNet":
-        return deblur_devil.initialisation(case)
-    from keras.src.initializers.random_initializers import compute_fans
-
-    from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
-    from ascendvsr.weights.names import named_layers
-
-    layers = {name: layer for name, layer in named_layers(PWCNetDevil()) if hasattr(layer, "kernel")}
-    deviations = []
-    for part in ("feature_pyramid_extractor", "flow_estimators", "context_network"):
-        for name in layers:
-            if name.split(".")[1] == part:
-                start = layers[name].kernel_initializer
-                assert (start.mode, start.distribution) == ("fan_in", "untruncated_normal")
-                assert not np.any(keras.ops.convert_to_numpy(layers[name].bias))
-                deviations.append((start.scale / compute_fans(layers[name].kernel.shape)[0]) ** 0.5)
-    return {"std": np.array(deviations)}
 
 
 def resize2d(case: Case) -> dict:
@@ -289,7 +254,6 @@ ADAPTERS = {
         "flow_to_color": flow_to_color,
         "flow_train_step": flow_train_step,
         "flow_warp": flow_warp,
-        "init": initialisation,
         "multiscale_epe": multiscale_epe,
         "resize2d": resize2d,
     },

@@ -11,7 +11,7 @@ def pvdnet_eval(case: Case) -> dict:
     """Values in [-1, 1] become [0, 1], as the source's program does."""
     from ascendcv.metrics.psnr import psnr
     from ascendcv.metrics.ssim_uniform import ssim_uniform
-    from ascendvsr.protocols import truncated
+    from ascendvsr.evaluation.protocols import truncated
 
     result = (channels_last(case.array("result"))[0] + 1) / 2
     truth = channels_last(case.frames("gt"))[0]
@@ -65,7 +65,7 @@ def psnr_koehler(case: Case) -> dict:
 def cdvd_tsp(case: Case) -> dict:
     from ascendcv.metrics.psnr import psnr
     from ascendcv.metrics.ssim import ssim
-    from ascendvsr.restore import quantize
+    from ascendvsr.restoration.restore import quantize
 
     crop, shave = case.config["crop_border"], case.config["shave"]
     out, truth = channels_last(case.array("out")), channels_last(case.array("gt"))
@@ -87,7 +87,7 @@ def tiled_test(case: Case) -> dict:
 
     def forward(clips: np.ndarray) -> np.ndarray:
         shapes.append(channels_first(clips).shape)
-        restored = clips.repeat(scale, axis=2).repeat(scale, axis=3)
+        restored = clips[..., :3].repeat(scale, axis=2).repeat(scale, axis=3)
         frames, rows, columns = (np.arange(count, dtype=np.float32) for count in restored.shape[1:4])
         ramp = 0.05 * frames[:, None, None] + 0.01 * rows[:, None] / scale - 0.02 * columns / scale
         return restored + ramp[..., None].astype(np.float32)
@@ -104,8 +104,8 @@ def rvrt_test_video(case: Case) -> dict:
 
 def _official(case: Case, forward, scale: int) -> np.ndarray:
     """`forward` with the case's tiles, by the test program's rules."""
-    from ascendvsr.chunks import restore_in_chunks
-    from ascendvsr.loops import Settings, clip_forward
+    from ascendvsr.restoration.chunks import restore_in_chunks
+    from ascendvsr.restoration.loops import Settings, clip_forward
 
     (frames, *tile), (frames_overlap, overlap, _) = case.config["tile"], case.config["tile_overlap"]
     settings = Settings(

@@ -52,6 +52,7 @@ def _inside_image(case: Case) -> np.ndarray:
 
 
 def dcn_pack(case: Case) -> dict:
+    """A `ModulatedDeformConvPack` takes its offsets from what it samples, a `DCNv2Pack` from `feat`."""
     from ascendcv.layers.deform_conv import DCNv2Pack
     from ascendvsr.weights.mapping import load_state_dict
 
@@ -59,23 +60,25 @@ def dcn_pack(case: Case) -> dict:
         key: case.config[key] for key in ("kernel_size", "stride", "padding", "dilation", "deformable_groups")
     }
     pack = DCNv2Pack(case.config["out_channels"], **settings)
-    x, feat = (channels_last(case.array(name)) for name in ("x", "feat"))
-    pack(x, feat)
+    inputs = [channels_last(case.array(name)) for name in ("x", "feat") if name in case.inputs]
+    pack(inputs[0], inputs[-1])
     load_state_dict(pack, case.state_dict())
-    _, calls = recorded(pack, ["conv_offset"], x, feat)
+    _, calls = recorded(pack, ["conv_offset"], inputs[0], inputs[-1])
     raw = channels_first(calls["conv_offset"][0])
     offset, mask = np.split(raw, [raw.shape[1] * 2 // 3], axis=1)
 
-    y, (grad_x, grad_feat), found = gradients(
-        pack, [x, feat], _upstream(case, "grad_out"), pack.trainable_variables
+    y, by_inputs, found = gradients(
+        lambda *tensors: pack(tensors[0], tensors[-1]),
+        inputs,
+        _upstream(case, "grad_out"),
+        pack.trainable_variables,
     )
     return {
         "y": channels_first(y),
         "conv_offset_out": raw,
         "offset": offset,
         "mask": 1 / (1 + np.exp(-mask)),
-        "grad_x": channels_first(grad_x),
-        "grad_feat": channels_first(grad_feat),
+        **{f"grad_{name}": channels_first(array) for name, array in zip(("x", "feat"), by_inputs, strict=False)},
         **{f"grad_{name.replace('.', '_')}": gradient for name, gradient in named_gradients(pack, found).items()},
     }
 
@@ -83,11 +86,12 @@ def dcn_pack(case: Case) -> dict:
 def flow_warp(case: Case) -> dict:
     from ascendcv.ops.warp import warp
 
-    def function(x, flow):
-        return warp(x, flow, padding=case.config["padding_mode"], align_corners=case.config["align_corners"])
+    settings = {"interpolation": "interp_mode", "padding": "padding_mode", "align_corners": "align_corners"}
+    settings = {ours: case.config[theirs] for ours, theirs in settings.items() if theirs in case.config}
 
-    if case.config["interp_mode"] != "bilinear":
-        raise NotImplementedError(f"interp_mode {case.config['interp_mode']}")
+    def function(x, flow):
+        return warp(x, flow, **settings)
+
     inputs = [channels_last(case.array("x")), case.array("flow")]
     y, (grad_x, grad_flow), _ = gradients(function, inputs, _upstream(case, "grad_out"))
     return {"y": channels_first(y), "grad_x": channels_first(grad_x), "grad_flow": grad_flow}
@@ -171,6 +175,7 @@ def _to_source(tensor) -> np.ndarray:
 ADAPTERS = {
     "ops": {
         "DCNv2Pack": dcn_pack,
+        "ModulatedDeformConvPack": dcn_pack,
         "deform_conv2d": deform_conv2d,
         "flow_warp": flow_warp,
         "pixel_shuffle": pixel_shuffle,

@@ -1,5 +1,6 @@
 """PVDNet and BIMNet: networks, operations, both stages of training."""
 
+import keras
 import numpy as np
 
 from tests.golden.case import Case
@@ -14,10 +15,11 @@ _NETWORKS = {"PVDNet": {}, "PVDNet_large": {"num_blocks": 24, "channels": 192}}
 
 
 def _network(case: Case):
-    from ascendvsr.models.pvdnet import PVDNet
+    """With frames cropped to multiples of 4, as the source does it before anything else."""
+    from ascendvsr.models.pvdnet.network import PVDNet
     from ascendvsr.weights.mapping import load_state_dict
 
-    model = PVDNet(**_NETWORKS[case.config["network"]], pv_ksize=case.config.get("PV_ksize", 5))
+    model = PVDNet(**_NETWORKS[case.config["network"]], pv_ksize=case.config.get("PV_ksize", 5), size="crop")
     load_state_dict(model, {name.removeprefix(_PREFIX): array for name, array in case.state_dict().items()})
     return model
 
@@ -43,7 +45,7 @@ def bimnet(case: Case) -> dict:
 
 
 def regularization(case: Case) -> dict:
-    from ascendvsr.layers.liteflow_blocks import Regularization
+    from ascendvsr.models.flow.liteflow_blocks import Regularization
     from ascendvsr.weights.mapping import load_state_dict
 
     level = case.config["intLevel"]
@@ -56,23 +58,28 @@ def regularization(case: Case) -> dict:
 
 
 def pvdnet(case: Case) -> dict:
-    """A video; what `recorded` saw of the steps is in their order, for BIMNet's flow at half the size."""
+    """A video; what `recorded` saw of the steps is in their order, for BIMNet's flow at half the size.
+
+    `NAME_mean` and `NAME_std` are over the pixels of each channel.
+    """
     clip = channels_last(case.frames("frames"))
     names = ["BIMNet.moduleRegularization.0", "PVDNet:0", "PVDNet.temp", "PVDNet.d1"]
     restored, calls = recorded(_network(case), names, clip)
     flows, volumes, encoded, d1 = (
         np.stack([channels_first(step) for step in calls[name]], axis=1) for name in names
     )
-    return {
+    outputs = {
         "result": 2 * channels_first(restored) - 1,
         "flow_half": 20 * flows,
+        "pv": volumes,
         "pv_frame1": volumes[:, 1],
-        "pv_mean": volumes.mean(axis=(3, 4), dtype=np.float64),
-        "pv_std": volumes.std(axis=(3, 4), dtype=np.float64),
         "temp_frame1": encoded[:, 1, ::16],
-        "d1_frame1_mean": d1[:, 1].mean(axis=(2, 3), dtype=np.float64),
-        "d1_frame1_std": d1[:, 1].std(axis=(2, 3), dtype=np.float64),
+        "d1_frame1": d1[:, 1],
     }
+    for name in list(outputs):
+        outputs[f"{name}_mean"] = outputs[name].mean(axis=(-2, -1), dtype=np.float64)
+        outputs[f"{name}_std"] = outputs[name].std(axis=(-2, -1), dtype=np.float64)
+    return outputs
 
 
 def pixel_volume(case: Case) -> dict:
@@ -94,7 +101,7 @@ def pixel_volume(case: Case) -> dict:
 def unfold_dist(case: Case) -> dict:
     from keras import ops
 
-    from ascendvsr.layers.liteflow_blocks import neighbour_weights, neighbours, without_mean
+    from ascendvsr.models.flow.liteflow_blocks import neighbour_weights, neighbours, without_mean
 
     flow, distance = (ops.convert_to_tensor(channels_last(case.array(name))) for name in ("flow", "dist"))
     weights, total = neighbour_weights(distance)
@@ -115,14 +122,22 @@ def warp(case: Case) -> dict:
     return {"out": channels_first(warped), "grad_input": by_input, "grad_flow": by_flow}
 
 
+def _cropped(case: Case, name: str) -> np.ndarray:
+    """A clip [N, T, H, W, 3] as the source trains with it."""
+    clip = channels_last(case.frames(name))
+    height, width = (length - length % 4 for length in clip.shape[2:4])
+    return clip[:, :, :height, :width]
+
+
 def train_step_stage1(case: Case) -> dict:
     """The blur-invariant loss of BIMNet, and the loss of PVDNet that the original adds to it."""
     from keras import ops
 
-    from ascendvsr.training import bimnet, pvdnet
+    from ascendvsr.models.flow import bimnet_training as bimnet
+    from ascendvsr.models.pvdnet import training as pvdnet
 
     model = _network(case)
-    blurred, sharp = (ops.convert_to_tensor(channels_last(case.frames(name))) for name in ("blur", "gt"))
+    blurred, sharp = (ops.convert_to_tensor(_cropped(case, name)) for name in ("blur", "gt"))
     pairs = tuple(blurred[:, t] for t in (0, 1)), tuple(sharp[:, t] for t in (0, 1))
     updates = pvdnet.PVDNetUpdates(blurred.shape[1])
     batch = {"lq": blurred, "gt": sharp}
@@ -134,11 +149,13 @@ def train_step_stage1(case: Case) -> dict:
         return ops.stack([*parts, flow, image, flow + image])
 
     names = ["loss_flow", "loss_image", "loss_total"]
-    values, _, found = gradients(losses, [], np.eye(7, dtype=np.float32)[-1], model.trainable_variables)
+    total = np.eye(7, dtype=keras.config.floatx())[-1]
+    values, _, found = gradients(losses, [], total, model.trainable_variables)
     named = {f"{_PREFIX}{name}": array for name, array in named_gradients(model, found).items()}
     summary = gradient_summary(case, named)
     warped, inside = bimnet.warped_sharp(_network(case).BIMNet, *pairs)
-    halved = {"warped_bb": warped[0], "mask_sb": inside[bimnet.COMBINATIONS.index("sb")]}
+    halved = {f"warped_{kinds}": frame for kinds, frame in zip(bimnet.COMBINATIONS, warped, strict=True)}
+    halved |= {f"mask_{kinds}": mask for kinds, mask in zip(bimnet.COMBINATIONS, inside, strict=True)}
     return {
         "loss_bim": values[:4],
         **{name: values[4 + index : 5 + index] for index, name in enumerate(names)},
@@ -149,12 +166,12 @@ def train_step_stage1(case: Case) -> dict:
 
 
 def train_step_stage2(case: Case) -> dict:
-    """One update a frame, by RAdam on gradients that are clipped."""
+    """One update per frame, by RAdam on gradients that are clipped. The optimizer computes in float32 always."""
     import tensorflow as tf
     from keras import ops
 
     from ascendcv.runner.optimizers import RADAM, Optimizer
-    from ascendvsr.training.pvdnet import PVDNetUpdates
+    from ascendvsr.models.pvdnet.training import PVDNetUpdates
     from ascendvsr.weights.mapping import state_dict
 
     config = case.config
@@ -162,13 +179,12 @@ def train_step_stage2(case: Case) -> dict:
     model.BIMNet.trainable = False
     beta_1, beta_2 = config["betas"]
     rates = {"learning_rate": config["lr"], "beta_1": beta_1, "beta_2": beta_2, "epsilon": config["eps"]}
-    variables = [tf.Variable(ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+    variables = [
+        tf.Variable(ops.convert_to_numpy(variable), dtype="float32") for variable in model.trainable_variables
+    ]
     optimizer = Optimizer(RADAM, variables, rates | {"weight_decay": config["weight_decay"]})
 
-    batch = {
-        name: ops.convert_to_tensor(channels_last(case.frames(source)))
-        for name, source in (("lq", "blur"), ("gt", "gt"))
-    }
+    batch = {name: ops.convert_to_tensor(_cropped(case, source)) for name, source in (("lq", "blur"), ("gt", "gt"))}
     updates = PVDNetUpdates(batch["lq"].shape[1])
     start = _end(state_dict(model))
     state, results, rows = updates.start(model, batch), {}, []
@@ -181,8 +197,8 @@ def train_step_stage2(case: Case) -> dict:
         _, _, state = updates.loss(model, batch, step, state)
         state = {name: ops.stop_gradient(tensor) for name, tensor in state.items()}
         norm = np.linalg.norm([np.linalg.norm(gradient.astype(np.float64)) for gradient in found])
-        factor = np.float32(min(1.0, config["grad_clip_norm"] / (norm + 1e-6)))
-        clipped = {index: tf.constant(gradient * factor) for index, gradient in enumerate(found)}
+        factor = np.float32(min(1.0, (config["grad_clip_norm"] or np.inf) / (norm + 1e-6)))
+        clipped = {index: tf.constant(gradient * factor, "float32") for index, gradient in enumerate(found)}
         if step == 0:
             before = model.get_weights()
             named = {f"{_PREFIX}{name}": array for name, array in named_gradients(model, found).items()}

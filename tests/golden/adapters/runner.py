@@ -9,26 +9,21 @@ def optimizer(case: Case) -> dict:
     """A vector after each of the given gradients, which RAdam's case clips as torch's `clip_grad_norm_`."""
     import tensorflow as tf
 
-    from ascendcv.runner import optimizers
     from ascendcv.runner.schedules import one_cycle
 
     config, gradients = case.config, case.array("grads")
     steps = len(gradients)
     variable = tf.Variable(case.array("start"))
-    beta_1, beta_2 = config["betas"]
-    rates = {"learning_rate": config["lr"], "beta_1": beta_1, "beta_2": beta_2, "epsilon": config["eps"]}
-    name = config.get("optimizer", "RAdam")
-    if name != "Adam":
-        rates["weight_decay"] = config["weight_decay"]
-    rule = {"Adam": optimizers.ADAM, "AdamW": optimizers.ADAMW, "RAdam": optimizers.RADAM}[name]
-    made = optimizers.Optimizer(rule, [variable], rates)
-    schedules = {"learning_rate": lambda step: config["lr"], "beta_1": lambda step: beta_1}
-    if config.get("onecycle"):
-        top = config["onecycle"]["max_lr"]
-        schedules["learning_rate"] = one_cycle(config["lr"], top, config["lr"] / 1e4, steps, 0.3)
-        schedules["beta_1"] = one_cycle(0.95, 0.85, 0.95, steps, 0.3)
-    clip = config.get("grad_clip_norm", np.inf)
-    vectors, norms = [], []
+    made = _optimizer(config, config.get("optimizer", "RAdam"), variable)
+    schedules = {"learning_rate": lambda step: config["lr"]}
+    if "beta_1" in made.rates:
+        schedules["beta_1"] = lambda step: config["betas"][0]
+    if cycle := config.get("onecycle"):
+        length, rise = cycle["epochs"] * cycle["steps_per_epoch"], cycle.get("pct_start", 0.3)
+        schedules["learning_rate"] = one_cycle(config["lr"], cycle["max_lr"], config["lr"] / 1e4, length, rise)
+        schedules["beta_1"] = one_cycle(0.95, 0.85, 0.95, length, rise)
+    clip = config.get("grad_clip_norm") or np.inf
+    vectors, norms, names = [], [], {"learning_rate": "lr", "beta_1": "beta1"}
     for step, gradient in enumerate(gradients):
         for rate, schedule in schedules.items():
             made.rates[rate].assign(schedule(step))
@@ -38,10 +33,29 @@ def optimizer(case: Case) -> dict:
         vectors.append(variable.numpy())
     return {
         "params": np.array(vectors),
-        "lr_f64": np.array([schedules["learning_rate"](step) for step in range(steps)]),
-        "beta1_f64": np.array([schedules["beta_1"](step) for step in range(steps)]),
         "grad_norm_f64": np.array(norms),
+        **{f"{names[key]}_f64": [rate(step) for step in range(steps)] for key, rate in schedules.items()},
     }
+
+
+def _optimizer(config: dict, name: str, variable):
+    """torch's optimizer `name` with a case's settings and, where it has none, torch's."""
+    from ascendcv.runner import optimizers
+
+    decay = config.get("weight_decay") or 0.0
+    rules = {
+        "Adam": optimizers.ADAM_L2,
+        "AdamW": optimizers.ADAMW,
+        "RAdam": optimizers.RADAM,
+        "SGD": optimizers.MOMENTUM_L2,
+    }
+    rates = {"learning_rate": config.get("lr", 0.0), "weight_decay": decay}
+    if name == "SGD":
+        rates["momentum"] = config.get("momentum") or 0.0
+    else:
+        rates["beta_1"], rates["beta_2"] = config.get("betas", (0.9, 0.999))
+        rates["epsilon"] = config.get("eps", 1e-8)
+    return optimizers.Optimizer(rules[name], [variable], rates)
 
 
 def _settings(**changes: object):
@@ -143,22 +157,21 @@ def multistep(case: Case) -> dict:
 
 
 def lr_finder(case: Case) -> dict:
-    """The L1 loss of a linear model without bias, under AdamW."""
+    """The L1 or squared loss, as `criterion` says, of a linear model without bias."""
     import tensorflow as tf
 
     from ascendcv.runner.lr_finder import RangeTest, rising_rate, suggestion
-    from ascendcv.runner.optimizers import ADAMW, Optimizer
 
     config = case.config
     kind = {"exp": "exponential", "linear": "linear"}[config["step_mode"]]
     schedule = rising_rate(config["start_lr"], config["end_lr"], config["num_iter"], kind)
     test = RangeTest(config["smooth_f"], config["diverge_th"])
     weight = tf.Variable(case.array("w0"))
-    rates = {"learning_rate": 0.0, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
-    made = Optimizer(ADAMW, [weight], rates | {"weight_decay": config["weight_decay"]})
+    made = _optimizer(config, config["optimizer"], weight)
+    error = tf.square if "MSE" in config["criterion"] else tf.abs
     for step, (x, y) in enumerate(zip(case.array("x"), case.array("y"), strict=True)):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.abs(tf.matmul(x, weight, transpose_b=True) - y))
+            loss = tf.reduce_mean(error(tf.matmul(x, weight, transpose_b=True) - y))
         test.add(schedule(step), float(loss))
         made.rates["learning_rate"].assign(schedule(step))
         made.apply({0: tape.gradient(loss, weight)}, made.factors(), tf.constant(True))
@@ -174,7 +187,7 @@ def lr_finder(case: Case) -> dict:
 def cost_report(case: Case) -> dict:
     """The first frame of a video, for which BIMNet's features are computed twice as in the original."""
     from ascendvsr.config import load_config
-    from ascendvsr.cost import count_macs, count_parameters
+    from ascendvsr.deployment.cost import count_macs, count_parameters
     from ascendvsr.models.builder import build_model
 
     large = {"pvdnet.num_blocks": 24, "pvdnet.channels": 192} if case.config["network"] == "PVDNet_large" else {}

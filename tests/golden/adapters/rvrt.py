@@ -12,7 +12,7 @@ from tests.golden.record import recorded
 
 def network(case: Case):
     """The case's RVRT with its weights."""
-    from ascendvsr.models.rvrt import RVRT
+    from ascendvsr.models.rvrt.network import RVRT
     from ascendvsr.weights.mapping import load_state_dict
 
     arguments = {name: case.config[name] for name in case.config if name not in _NOT_OF_THE_NETWORK}
@@ -38,7 +38,7 @@ def spynet(case: Case) -> dict:
 
 
 def guided_deform_attn(case: Case) -> dict:
-    from ascendvsr.layers.guided_attention import GuidedDeformAttn
+    from ascendvsr.models.rvrt.guided_attention import GuidedDeformAttn
     from ascendvsr.weights.mapping import load_state_dict
 
     settings = {name: case.config[name] for name in case.config if not re.search("channels|clip_size", name)}
@@ -60,11 +60,9 @@ _GUIDES = ("v_warped1", "v_warped2", "flow1", "flow2")
 
 def rvrt(case: Case) -> dict:
     """`mid_NAME` is a part of an inner tensor, `midstat_NAME` its statistics frame by frame."""
-    from ascendvsr.models.rvrt import BRANCHES
+    from ascendvsr.models.rvrt.network import BRANCHES
 
-    model = network(case)
-    name = "x_noisy" if "x_noisy" in case.inputs else "x"
-    clip = channels_last(case.frames(name))
+    model, clip = network(case), _clip(case)
     shallow = "feat_extract" if model.scale == 4 else "feat_extract.6"
     parts = [f"{kind}.{branch}" for kind in ("deform_align", "backbone") for branch in BRANCHES]
     y, calls = recorded(model, ["spynet", shallow, "reconstruction", *parts], clip)
@@ -97,6 +95,11 @@ def rvrt(case: Case) -> dict:
     return outputs | {"y": y, "y_stats": _statistics(y)}
 
 
+def _clip(case: Case) -> np.ndarray:
+    """Of three channels, or of four where the network is told the noise."""
+    return channels_last(case.frames("x_noisy" if "x_noisy" in case.inputs else "x"))
+
+
 def _array(tensor) -> np.ndarray:
     from keras import ops
 
@@ -118,10 +121,10 @@ def train_step(case: Case) -> dict:
     """KAIR's recipe: Charbonnier, mean over everything."""
     from keras import ops
 
-    from ascendvsr.training.rvrt import RVRTUpdates
+    from ascendvsr.models.rvrt.training import RVRTUpdates
 
     model = network(case)
-    clip, truth = channels_last(case.frames("x")), ops.convert_to_tensor(channels_last(case.frames("gt")))
+    clip, truth = _clip(case), ops.convert_to_tensor(channels_last(case.frames("gt")))
 
     def loss(clip):
         value, _, _ = RVRTUpdates().loss(model, {"lq": clip, "gt": truth}, 0, ())

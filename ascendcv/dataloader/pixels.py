@@ -1,0 +1,36 @@
+"""Between the integers that files hold and the numbers that networks compute with."""
+
+import numpy as np
+
+from ascendcv.dataloader.degrade import imresize
+from ascendcv.dataloader.image import to_rgb
+
+
+def to_unit_rgb(pixels: np.ndarray) -> np.ndarray:
+    """[H, W, 1 to 4] uint8 or uint16 -> [H, W, 3] float32 in [0, 1], without alpha."""
+    return to_rgb(pixels).astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def to_255(pixels: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 -> float32 in 0..255."""
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max // 255)
+
+
+def quantize(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Float32 in [0, 1] -> uint8 or uint16: clipped, scaled, rounded half to even."""
+    return np.rint(np.clip(frame, 0, 1) * np.float32(np.iinfo(dtype).max)).astype(dtype)
+
+
+def to_pixels(frame: np.ndarray, original: np.ndarray, scale: int) -> np.ndarray:
+    """A restored frame [H', W', 3] float32 with the dtype and kind of channels of its original [H, W, C].
+
+    Gray is luma of BT.601; alpha is that of the original, resized apart (MATLAB bicubic).
+    """
+    channels = original.shape[-1]
+    if channels <= 2:
+        frame = frame @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    pixels = quantize(frame, original.dtype)
+    if channels in (1, 3):
+        return pixels
+    alpha = imresize(original[..., -1:], scale)[: pixels.shape[0], : pixels.shape[1]]
+    return np.concatenate([pixels, alpha], axis=-1)

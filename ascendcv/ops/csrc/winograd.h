@@ -1,0 +1,535 @@
+// Stride-1 convolutions of 3 x 3 and 5 x 5 taps, padded with zeros to the input's size, by Winograd's minimal filtering
+// (Lavin and Gray, 2016), on channels-last float32, with gradients:
+//   y = act(conv(x, kernel) + bias + residual)  or  act(conv(x, kernel) + bias) + residual
+//
+// An output tile of 4 x 4 (3 x 3 taps) or 2 x 2 (5 x 5) comes from a patch of 6 x 6 of the input. Transformed, patch and
+// kernel have 36 values, whose products, summed over the channels, transform back to the tile: 36 multiplications instead
+// of 144 or 100. The points of interpolation are 0, +-5/8, +-3/2 and infinity: the rounding error is half that of the
+// usual 0, +-1, +-2, and all constants of the transforms of data are exact.
+//
+// Work is cut into strips of consecutive tiles. A strip's patches are transformed to V [36][tiles][channels], 36 matrix
+// products with a block of outputs of the transformed kernel U [blocks][36][channels][width] give M [36][tiles][width],
+// and what the layer does after the convolution happens where M is transformed back. No result depends on how tiles are
+// grouped: each is computed by itself, in a fixed order.
+#ifndef ASCENDCV_OPS_CSRC_WINOGRAD_H_
+#define ASCENDCV_OPS_CSRC_WINOGRAD_H_
+
+#include "matrix.h"
+
+namespace ascendcv {
+namespace winograd {
+
+constexpr int kPatch = 6, kPoints = kPatch * kPatch;
+constexpr float kA = 0.625f, kB = 1.5f;  // the points are 0, kA, -kA, kB, -kB and infinity
+constexpr int64_t kBlock = 64;
+constexpr int64_t kStripTiles = 24, kLongStripTiles = 60, kShortStripTiles = 12;
+constexpr int64_t kLargeKernel = 1 << 18;  // channels * outputs from which a pass over U costs more than a longer strip
+constexpr int64_t kGradientTiles = 48, kGradientTasks = 32;
+constexpr int64_t kTasks = 8;              // as many as there are at least, where the image allows
+constexpr int64_t kStreamed = int64_t{2} << 20;  // floats of output from which stores go past the caches
+
+struct Shape {
+  int64_t batch, height, width, channels, outputs;
+
+  int64_t pixels() const { return batch * height * width; }
+};
+
+// Data as a convolution's input: with `gate` the gradient of what follows an activation, which is `slope` times `data`
+// where gate <= 0.
+struct Source {
+  const float* data;
+  const float* gate = nullptr;
+  float slope = 1;
+};
+
+// What happens to the convolution's result: bias and residual may be null; slope is the activation's below 0 (1: none).
+struct Finish {
+  const float* bias = nullptr;
+  const float* residual = nullptr;
+  bool residual_first = false;  // before the activation
+  float slope = 1;
+};
+
+// ---- Vectors of which only the first `count` lanes exist in memory; the others are 0 ----
+
+template <int N>
+inline Vector<N> load_first(const float* p, int64_t count) {
+  Vector<N> v{};
+#ifdef __AVX512F__
+  if constexpr (N == 16) return _mm512_maskz_loadu_ps((1u << count) - 1, p);
+#endif
+  std::memcpy(&v, p, count * sizeof *p);
+  return v;
+}
+
+template <int N>
+inline void store_first(float* p, Vector<N> v, int64_t count) {
+#ifdef __AVX512F__
+  if constexpr (N == 16) return _mm512_mask_storeu_ps(p, (1u << count) - 1, v);
+#endif
+  std::memcpy(p, &v, count * sizeof *p);
+}
+
+using Lanes = Vector<kLanes>;
+
+template <bool Whole>
+inline Lanes load_lanes(const float* p, int64_t count) {
+  if constexpr (Whole)
+    return load<kLanes>(p);
+  else
+    return load_first<kLanes>(p, count);
+}
+
+template <bool Whole>
+inline void store_lanes(float* p, Lanes v, int64_t count) {
+  if constexpr (Whole)
+    store<kLanes>(p, v);
+  else
+    store_first<kLanes>(p, v, count);
+}
+
+// Past the caches, where the processor can: p is a multiple of the vector's size.
+inline void stream(float* p, Lanes v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(p, v);
+#elif defined(__AVX__)
+  _mm256_stream_ps(p, v);
+#else
+  store<kLanes>(p, v);
+#endif
+}
+
+// v where `by` > 0, else slope * v: for `by` = v the activation, NaN included.
+inline Lanes gated(Lanes v, Lanes by, float slope) { return by > 0 ? v : slope * v; }
+
+// ---- The transforms, along one axis ----
+
+// B': 6 values of the input. The rows are the coefficients of prod (x - p) over the other points.
+inline void transform_patch(const Lanes (&d)[kPatch], Lanes (&v)[kPatch]) {
+  constexpr float a2 = kA * kA, b2 = kB * kB;
+  const Lanes even_a = d[4] - b2 * d[2], odd_a = d[3] - b2 * d[1];
+  const Lanes even_b = d[4] - a2 * d[2], odd_b = d[3] - a2 * d[1];
+  v[0] = d[4] - (a2 + b2) * d[2] + a2 * b2 * d[0];
+  v[1] = even_a + kA * odd_a;
+  v[2] = even_a - kA * odd_a;
+  v[3] = even_b + kB * odd_b;
+  v[4] = even_b - kB * odd_b;
+  v[5] = d[5] - (a2 + b2) * d[3] + a2 * b2 * d[1];
+}
+
+// A': 6 products to a tile's outputs.
+template <int Tile>
+inline void transform_back(const Lanes (&m)[kPatch], Lanes (&y)[Tile]) {
+  constexpr float a2 = kA * kA, b2 = kB * kB;
+  const Lanes sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+  const Lanes sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+  y[0] = m[0] + sum_a + sum_b;
+  y[1] = kA * difference_a + kB * difference_b;
+  if constexpr (Tile == 4) {
+    y[2] = a2 * sum_a + b2 * sum_b;
+    y[3] = m[5] + a2 * kA * difference_a + b2 * kB * difference_b;
+  } else {
+    y[1] += m[5];
+  }
+}
+
+// A: a tile of the output's gradient to 6 values.
+template <int Tile>
+inline void transform_gradient(const Lanes (&g)[Tile], Lanes (&z)[kPatch]) {
+  Lanes even_a = g[0], even_b = g[0], odd_a = kA * g[1], odd_b = kB * g[1];
+  if constexpr (Tile == 4) {
+    even_a += kA * kA * g[2];
+    even_b += kB * kB * g[2];
+    odd_a += kA * kA * kA * g[3];
+    odd_b += kB * kB * kB * g[3];
+  }
+  z[0] = g[0];
+  z[1] = even_a + odd_a;
+  z[2] = even_a - odd_a;
+  z[3] = even_b + odd_b;
+  z[4] = even_b - odd_b;
+  z[5] = g[Tile - 1];
+}
+
+// G: the powers of a point over the product of its distances to the others.
+template <int Taps>
+struct KernelTransform {
+  double rows[kPatch][Taps];
+
+  KernelTransform() {
+    const double points[] = {0, kA, -kA, kB, -kB};
+    for (int i = 0; i < 5; ++i) {
+      double scale = 1;
+      for (int l = 0; l < 5; ++l)
+        if (l != i) scale *= points[i] - points[l];
+      double power = 1 / scale;
+      for (int j = 0; j < Taps; ++j, power *= points[i]) rows[i][j] = power;
+    }
+    for (int j = 0; j < Taps; ++j) rows[5][j] = j == Taps - 1;
+  }
+};
+
+// ---- Tiles ----
+
+// The tiles of an output; Tile x Tile pixels each, in rows, image after image.
+template <int Tile, int Taps>
+struct Grid {
+  static_assert(Tile + Taps - 1 == kPatch);
+  static constexpr int64_t kReach = Taps / 2;
+
+  explicit Grid(const Shape& shape)
+      : s(shape), columns(divide_up(s.width, Tile)), rows(divide_up(s.height, Tile)), count(s.batch * rows * columns) {}
+
+  const Shape s;
+  const int64_t columns, rows, count;
+};
+
+// A square of pixels of an image, of which some may lie outside.
+struct Square {
+  int64_t image, top, left;
+
+  bool inside(const Shape& s, int64_t size) const {
+    return top >= 0 && left >= 0 && top + size <= s.height && left + size <= s.width;
+  }
+};
+
+template <int Tile, int Taps>
+inline Square tile_of(const Grid<Tile, Taps>& grid, int64_t index) {
+  const int64_t row = index / grid.columns;
+  return {row / grid.rows, row % grid.rows * Tile, index % grid.columns * Tile};
+}
+
+// to[Size, Size, count]: of the square's pixels, which have `all` channels, `count` from `first`; 0 outside the image.
+template <int Size>
+void copy_square(const Shape& s, const Square& square, const Source& source, int64_t all, int64_t first, int64_t count,
+                 float* to) {
+  for (int64_t i = 0; i < Size; ++i)
+    for (int64_t j = 0; j < Size; ++j, to += count) {
+      const int64_t y = square.top + i, x = square.left + j;
+      if (y < 0 || y >= s.height || x < 0 || x >= s.width) {
+        std::fill_n(to, count, 0.0f);
+        continue;
+      }
+      const int64_t at = ((square.image * s.height + y) * s.width + x) * all + first;
+      std::copy_n(source.data + at, count, to);
+      if (source.gate)
+        for (int64_t c = 0; c < count; ++c) to[c] = source.gate[at + c] > 0 ? to[c] : source.slope * to[c];
+    }
+}
+
+enum class Transform { kPatch, kGradient };
+
+// One vector of channels of a square: to[36] at `point_stride`; adds up the square's values in `sum`.
+template <Transform kind, int Size, bool Gated, bool Whole>
+inline void transform_lanes(const Source& source, int64_t row_stride, int64_t pixel_stride, int64_t count, float* to,
+                            int64_t point_stride, float* sum) {
+  Lanes half[kPatch][Size], total{};
+  for (int j = 0; j < Size; ++j) {
+    Lanes column[Size], result[kPatch];
+    for (int i = 0; i < Size; ++i) {
+      const int64_t at = i * row_stride + j * pixel_stride;
+      column[i] = load_lanes<Whole>(source.data + at, count);
+      if constexpr (Gated) column[i] = gated(column[i], load_lanes<Whole>(source.gate + at, count), source.slope);
+      if constexpr (kind == Transform::kGradient) total += column[i];
+    }
+    if constexpr (kind == Transform::kPatch)
+      transform_patch(column, result);
+    else
+      transform_gradient<Size>(column, result);
+    for (int i = 0; i < kPatch; ++i) half[i][j] = result[i];
+  }
+  if constexpr (kind == Transform::kGradient)
+    store_lanes<Whole>(sum, load_lanes<Whole>(sum, count) + total, count);
+  for (int i = 0; i < kPatch; ++i) {
+    Lanes result[kPatch];
+    if constexpr (kind == Transform::kPatch)
+      transform_patch(half[i], result);
+    else
+      transform_gradient<Size>(half[i], result);
+    for (int j = 0; j < kPatch; ++j) store<kLanes>(to + (i * kPatch + j) * point_stride, result[j]);
+  }
+}
+
+template <Transform kind, int Size, bool Gated>
+[[gnu::noinline]] void transform_square(const Source& source, int64_t row_stride, int64_t pixel_stride, int64_t channels,
+                                        float* to, int64_t point_stride, float* sum) {
+  int64_t c = 0;
+  const auto from = [&] { return Source{source.data + c, Gated ? source.gate + c : nullptr, source.slope}; };
+  for (; c + kLanes <= channels; c += kLanes)
+    transform_lanes<kind, Size, Gated, true>(from(), row_stride, pixel_stride, kLanes, to + c, point_stride, sum + c);
+  if (c < channels)
+    transform_lanes<kind, Size, Gated, false>(from(), row_stride, pixel_stride, channels - c, to + c, point_stride,
+                                              sum + c);
+}
+
+// Channels [first, first + count) of the tiles [begin, end), transformed: to[36][tiles][stride]. `all` is how many
+// channels the source has; `sum` [count] gains the sums of the gradient's pixels.
+template <Transform kind, int Tile, int Taps>
+void transform_tiles(const Grid<Tile, Taps>& grid, int64_t begin, int64_t end, const Source& source, int64_t all,
+                     int64_t first, int64_t count, float* to, int64_t stride, int64_t point_stride, float* square,
+                     float* sum) {
+  constexpr int kSize = kind == Transform::kPatch ? kPatch : Tile;
+  constexpr int64_t kBefore = kind == Transform::kPatch ? Grid<Tile, Taps>::kReach : 0;
+  const Shape& s = grid.s;
+  for (int64_t tile = begin; tile < end; ++tile, to += stride) {
+    Square place = tile_of(grid, tile);
+    place.top -= kBefore, place.left -= kBefore;
+    if (!place.inside(s, kSize)) {
+      copy_square<kSize>(s, place, source, all, first, count, square);
+      transform_square<kind, kSize, false>({square}, kSize * count, count, count, to, point_stride, sum);
+      continue;
+    }
+    const int64_t at = ((place.image * s.height + place.top) * s.width + place.left) * all + first;
+    const Source inner{source.data + at, source.gate ? source.gate + at : nullptr, source.slope};
+    const auto transform = source.gate ? transform_square<kind, kSize, true> : transform_square<kind, kSize, false>;
+    transform(inner, s.width * all, all, count, to, point_stride, sum);
+  }
+}
+
+// Distance of the 36 matrices: an odd number of cache lines, so that they do not meet in the same sets.
+inline int64_t point_stride(int64_t size) { return (divide_up(size, 16) | 1) * 16; }
+
+// ---- Convolution ----
+
+// Channels in blocks of whole vectors, of which the last may exceed them.
+struct Blocks {
+  explicit Blocks(int64_t channels)
+      : count(divide_up(channels, kBlock)), width(round_up(divide_up(channels, std::max<int64_t>(count, 1)), kLanes)) {}
+
+  const int64_t count, width;
+};
+
+// Where the kernel has the weight of a tap, an input channel and an output: forwards [taps, taps, channels, outputs];
+// backwards (the gradient of the input) with the taps reversed and the channels' roles exchanged.
+struct KernelView {
+  const float* data;
+  bool backwards;
+
+  const float* at(const Shape& s, int64_t tap, int64_t taps, int64_t channel, int64_t output) const {
+    return backwards ? data + ((taps - 1 - tap) * s.outputs + output) * s.channels + channel
+                     : data + (tap * s.channels + channel) * s.outputs + output;
+  }
+  int64_t output_stride(const Shape& s) const { return backwards ? s.channels : 1; }
+};
+
+template <int Taps>
+void transform_kernel(const Shape& s, const Blocks& blocks, const KernelView& kernel, float* u, const Parallel& parallel) {
+  static const KernelTransform<Taps> g;
+  constexpr int64_t kTaps = Taps * Taps;
+  const int64_t cost = blocks.count * blocks.width * kTaps * 30;
+  parallel(s.channels, cost, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c)
+      for (int64_t o = 0; o < blocks.count * blocks.width; o += kLanes) {
+        const int64_t count = std::clamp<int64_t>(s.outputs - o, 0, kLanes), stride = kernel.output_stride(s);
+        double taps[kTaps][kLanes] = {}, half[kPatch][Taps][kLanes] = {};
+        for (int64_t t = 0; t < kTaps; ++t) {
+          const float* from = kernel.at(s, t, kTaps, c, o);
+          for (int64_t l = 0; l < count; ++l) taps[t][l] = from[l * stride];
+        }
+        for (int i = 0; i < kPatch; ++i)
+          for (int t = 0; t < Taps; ++t)
+            for (int j = 0; j < Taps; ++j)
+              for (int l = 0; l < kLanes; ++l) half[i][j][l] += g.rows[i][t] * taps[t * Taps + j][l];
+        float* to = u + o / blocks.width * kPoints * s.channels * blocks.width + c * blocks.width + o % blocks.width;
+        for (int i = 0; i < kPatch; ++i)
+          for (int j = 0; j < kPatch; ++j, to += s.channels * blocks.width) {
+            double value[kLanes] = {};
+            for (int t = 0; t < Taps; ++t)
+              for (int l = 0; l < kLanes; ++l) value[l] += g.rows[j][t] * half[i][t][l];
+            for (int l = 0; l < kLanes; ++l) to[l] = value[l];
+          }
+      }
+  });
+}
+
+// One vector of outputs of one tile: from m[36] at `point_stride` to `rows` x `columns` pixels of y, at `at` in y and
+// the residual.
+template <int Tile, bool Inside, bool Whole>
+inline void finish_lanes(const float* m, int64_t point_stride, const Finish& finish, int64_t output, int64_t at,
+                         int64_t row_stride, int64_t pixel_stride, int64_t rows, int64_t columns, int64_t count,
+                         bool streamed, float* y) {
+  Lanes half[Tile][kPatch], values[Tile][Tile];
+  for (int j = 0; j < kPatch; ++j) {
+    Lanes column[kPatch], result[Tile];
+    for (int i = 0; i < kPatch; ++i) column[i] = load<kLanes>(m + (i * kPatch + j) * point_stride);
+    transform_back<Tile>(column, result);
+    for (int i = 0; i < Tile; ++i) half[i][j] = result[i];
+  }
+  for (int i = 0; i < Tile; ++i) transform_back<Tile>(half[i], values[i]);
+
+  const Lanes bias = finish.bias ? load_lanes<Whole>(finish.bias + output, count) : Lanes{};
+  for (auto& row : values)
+    for (Lanes& value : row) value += bias;
+  const auto each_pixel = [&](auto change) {
+    for (int64_t i = 0; i < (Inside ? Tile : rows); ++i)
+      for (int64_t j = 0; j < (Inside ? Tile : columns); ++j)
+        change(values[i][j], at + i * row_stride + j * pixel_stride);
+  };
+  const auto add_residual = [&](Lanes& value, int64_t place) {
+    value += load_lanes<Whole>(finish.residual + place, count);
+  };
+  if (finish.residual && finish.residual_first) each_pixel(add_residual);
+  if (finish.slope != 1)
+    for (auto& row : values)
+      for (Lanes& value : row) value = gated(value, value, finish.slope);
+  if (finish.residual && !finish.residual_first) each_pixel(add_residual);
+  if (Whole && streamed)
+    each_pixel([&](Lanes& value, int64_t place) { stream(y + place, value); });
+  else
+    each_pixel([&](Lanes& value, int64_t place) { store_lanes<Whole>(y + place, value, count); });
+}
+
+// Outputs [first, first + count) of one tile, from M.
+template <int Tile, bool Inside>
+[[gnu::noinline]] void finish_tile(const float* m, int64_t point_stride, const Finish& finish, int64_t first, int64_t count,
+                                   int64_t at, int64_t row_stride, int64_t pixel_stride, int64_t rows, int64_t columns,
+                                   bool streamed, float* y) {
+  int64_t k = 0;
+  for (; k + kLanes <= count; k += kLanes)
+    finish_lanes<Tile, Inside, true>(m + k, point_stride, finish, first + k, at + k, row_stride, pixel_stride, rows,
+                                     columns, kLanes, streamed, y);
+  if (k < count)
+    finish_lanes<Tile, Inside, false>(m + k, point_stride, finish, first + k, at + k, row_stride, pixel_stride, rows,
+                                      columns, count - k, false, y);
+}
+
+// x: [batch, height, width, channels]; y: the same with `outputs` channels.
+template <int Tile, int Taps>
+void convolve(const Shape& s, const Source& x, const KernelView& kernel, const Finish& finish, float* y,
+              const Parallel& parallel) {
+  const Grid<Tile, Taps> grid(s);
+  const Blocks blocks(s.outputs);
+  const int64_t block_size = kPoints * s.channels * blocks.width;
+  const LargeBuffer u(blocks.count * block_size);
+  transform_kernel<Taps>(s, blocks, kernel, u, parallel);
+
+  int64_t length = s.channels * s.outputs < kLargeKernel ? kStripTiles : kLongStripTiles;
+  if (grid.count < kTasks * length)
+    length = std::max(kShortStripTiles, round_up(divide_up(grid.count, kTasks), kShortStripTiles / 2));
+  const int64_t strips = divide_up(grid.count, length);
+  // Where strips are few, several tasks share one, each with blocks of outputs of its own.
+  const int64_t parts = std::min(blocks.count, divide_up(kTasks, std::max<int64_t>(strips, 1)));
+  const int64_t stride = round_up(s.channels, kLanes);
+  const int64_t v_stride = point_stride(length * stride), m_stride = point_stride(length * blocks.width);
+  const bool streamed = s.pixels() * s.outputs >= kStreamed && s.outputs % kLanes == 0 &&
+                        reinterpret_cast<uintptr_t>(y) % sizeof(Lanes) == 0;
+  const int64_t row_stride = s.width * s.outputs;
+
+  const int64_t cost = length * kPoints * s.channels * (blocks.count * blocks.width / parts + 8 * kLanes) / kLanes;
+  parallel(strips * parts, cost, [&](int64_t begin, int64_t end) {
+    const LargeBuffer v(kPoints * v_stride + kPoints * m_stride + kPoints * s.channels);
+    float *m = v + kPoints * v_stride, *square = m + kPoints * m_stride;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i / parts * length, last = std::min(first + length, grid.count), part = i % parts;
+      transform_tiles<Transform::kPatch>(grid, first, last, x, s.channels, 0, s.channels, v, stride, v_stride, square,
+                                         square);
+      for (int64_t b = part * blocks.count / parts; b < (part + 1) * blocks.count / parts; ++b) {
+        for (int64_t p = 0; p < kPoints; ++p)
+          multiply({v + p * v_stride, stride, 1}, u + b * block_size + p * s.channels * blocks.width, blocks.width,
+                   m + p * m_stride, blocks.width, last - first, blocks.width, s.channels, false);
+        const int64_t output = b * blocks.width, count = std::min(blocks.width, s.outputs - output);
+        for (int64_t tile = first; tile < last; ++tile) {
+          const Square place = tile_of(grid, tile);
+          const bool inside = place.inside(s, Tile);
+          const auto finish_one = inside ? finish_tile<Tile, true> : finish_tile<Tile, false>;
+          finish_one(m + (tile - first) * blocks.width, m_stride, finish, output, count,
+                     ((place.image * s.height + place.top) * s.width + place.left) * s.outputs + output, row_stride,
+                     s.outputs, std::min<int64_t>(Tile, s.height - place.top),
+                     std::min<int64_t>(Tile, s.width - place.left), streamed, y);
+        }
+      }
+    }
+#ifdef __AVX__
+    if (streamed) _mm_sfence();
+#endif
+  });
+}
+
+// ---- Gradient of the kernel ----
+
+// grad_kernel: [taps, taps, channels, outputs]; grad_bias: [outputs].
+//
+// Channels and outputs are cut into blocks, tiles into parts. For each of these combinations the products V' Z of the
+// transformed input and the transformed gradient are added up over the tiles; the parts are added up in order, so that
+// the number of threads changes no bit.
+template <int Tile, int Taps>
+void differentiate_kernel(const Shape& s, const float* x, const Source& grad_y, float* grad_kernel, float* grad_bias,
+                          const Parallel& parallel) {
+  const Grid<Tile, Taps> grid(s);
+  const Blocks channels(s.channels), outputs(s.outputs);
+  const int64_t blocks = channels.count * outputs.count, block_size = kPoints * channels.width * outputs.width;
+  const int64_t parts = std::clamp<int64_t>(divide_up(kGradientTasks, std::max<int64_t>(blocks, 1)), 1,
+                                            std::max<int64_t>(grid.count / kGradientTiles, 1));
+  const LargeBuffer sums(parts * blocks * block_size);  // [parts, channel blocks, output blocks, 36, width, width]
+  std::vector<double> bias_sums(parts * s.outputs);
+  const int64_t v_stride = point_stride(kGradientTiles * channels.width);
+  const int64_t z_stride = point_stride(kGradientTiles * outputs.width);
+
+  const int64_t cost = divide_up(grid.count, parts) * kPoints * channels.width * (outputs.width / kLanes + 8);
+  parallel(parts * blocks, cost, [&](int64_t begin, int64_t end) {
+    const LargeBuffer v(kPoints * (v_stride + z_stride + kBlock) + kBlock);
+    float *z = v + kPoints * v_stride, *square = z + kPoints * z_stride, *sum = square + kPoints * kBlock;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t part = i / blocks, block = i % blocks;
+      const int64_t channel = block / outputs.count * channels.width, output = block % outputs.count * outputs.width;
+      const int64_t channel_count = std::min(channels.width, s.channels - channel);
+      const int64_t output_count = std::min(outputs.width, s.outputs - output);
+      float* to = sums + i * block_size;
+      std::fill_n(to, block_size, 0.0f);
+      const int64_t last = (part + 1) * grid.count / parts;
+      for (int64_t first = part * grid.count / parts; first < last; first += kGradientTiles) {
+        const int64_t stop = std::min(first + kGradientTiles, last);
+        std::fill_n(sum, kBlock, 0.0f);
+        transform_tiles<Transform::kPatch>(grid, first, stop, {x}, s.channels, channel, channel_count, v,
+                                           channels.width, v_stride, square, sum);
+        transform_tiles<Transform::kGradient>(grid, first, stop, grad_y, s.outputs, output, output_count, z,
+                                              outputs.width, z_stride, square, sum);
+        for (int64_t p = 0; p < kPoints; ++p)
+          multiply({v + p * v_stride, 1, channels.width}, z + p * z_stride, outputs.width,
+                   to + p * channels.width * outputs.width, outputs.width, channel_count, outputs.width, stop - first,
+                   true);
+        if (channel == 0)
+          for (int64_t k = 0; k < output_count; ++k) bias_sums[part * s.outputs + output + k] += sum[k];
+      }
+    }
+  });
+
+  for (int64_t k = 0; k < s.outputs; ++k) {
+    double sum = 0;
+    for (int64_t part = 0; part < parts; ++part) sum += bias_sums[part * s.outputs + k];
+    grad_bias[k] = sum;
+  }
+  static const KernelTransform<Taps> g;
+  parallel(s.channels, s.outputs * kPoints * (parts + 10), [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c)
+      for (int64_t o = 0; o < s.outputs; o += kLanes) {
+        const int64_t block = c / channels.width * outputs.count + o / outputs.width;
+        const float* from = sums + block * block_size + c % channels.width * outputs.width + o % outputs.width;
+        double total[kPatch][kPatch][kLanes] = {}, half[Taps][kPatch][kLanes] = {};
+        for (int64_t part = 0; part < parts; ++part)
+          for (int i = 0; i < kPatch; ++i)
+            for (int j = 0; j < kPatch; ++j) {
+              const int64_t point = i * kPatch + j;
+              const float* values = from + part * blocks * block_size + point * channels.width * outputs.width;
+              for (int l = 0; l < kLanes; ++l) total[i][j][l] += values[l];
+            }
+        for (int t = 0; t < Taps; ++t)
+          for (int i = 0; i < kPatch; ++i)
+            for (int j = 0; j < kPatch; ++j)
+              for (int l = 0; l < kLanes; ++l) half[t][j][l] += g.rows[i][t] * total[i][j][l];
+        for (int t = 0; t < Taps; ++t)
+          for (int q = 0; q < Taps; ++q) {
+            double value[kLanes] = {};
+            for (int j = 0; j < kPatch; ++j)
+              for (int l = 0; l < kLanes; ++l) value[l] += g.rows[j][q] * half[t][j][l];
+            float* to = grad_kernel + ((t * Taps + q) * s.channels + c) * s.outputs + o;
+            for (int64_t l = 0; l < std::min<int64_t>(kLanes, s.outputs - o); ++l) to[l] = value[l];
+          }
+      }
+  });
+}
+
+}  // namespace winograd
+}  // namespace ascendcv
+
+#endif  // ASCENDCV_OPS_CSRC_WINOGRAD_H_

@@ -1,0 +1,155 @@
+"""From the parsed arguments of a command to its work: the configuration, and the network in a checkpoint."""
+
+import argparse
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from yacs.config import CfgNode
+
+from ascendcv.utils.errors import InputError
+from ascendcv.utils.quiet import import_tensorflow
+from ascendvsr.config.changes import changed
+from ascendvsr.config.loading import load_config, save_config
+from ascendvsr.models import card_named
+from ascendvsr.models.card import Card
+from ascendvsr.models.detect import check_matches, describe, detect
+from ascendvsr.weights.reader import load_checkpoint
+
+if TYPE_CHECKING:
+    import keras
+
+    from ascendvsr.models.keras_runner import KerasRunner
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """The command `train`."""
+    from ascendvsr.training.run import train
+
+    train(_config(arguments))
+
+
+def lrfinder(arguments: argparse.Namespace) -> None:
+    """The command `lrfinder`."""
+    from ascendvsr.training.lrfinder import lrfinder
+
+    lrfinder(_config(arguments))
+
+
+def cost(arguments: argparse.Namespace) -> None:
+    """The command `cost`."""
+    from ascendvsr.deployment.cost import cost
+
+    cost(_config(arguments), *arguments.size, memory=arguments.memory)
+
+
+def doctor(arguments: argparse.Namespace) -> None:
+    """The command `doctor`."""
+    import_tensorflow()
+    from ascendcv.ops.doctor import report
+
+    print("\n".join(report()))
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """The command `eval`."""
+    from ascendvsr.evaluation.evaluate import evaluate
+
+    trained = _restoring(_trained(arguments))
+    evaluate(trained.cfg, trained.card, trained.runner)
+
+
+def inference(arguments: argparse.Namespace) -> None:
+    """The command `inference`."""
+    from ascendvsr.restoration.restore import inference
+
+    trained = _restoring(_trained(arguments))
+    inference(trained.cfg, trained.card, trained.runner)
+
+
+def freeze(arguments: argparse.Namespace) -> None:
+    """The command `freeze`."""
+    from ascendvsr.deployment.export import freeze
+
+    trained = _trained(arguments)
+    if trained.cfg.eval.precision != "float32":
+        raise InputError("eval.precision is for eval and inference: frozen graphs compute in float32")
+    freeze(trained.cfg, trained.card, trained.model)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network in a checkpoint, recognized and not yet built, and the configuration of what to do with it."""
+
+    cfg: CfgNode
+    card: Card
+    weights: dict[str, np.ndarray]
+    description: str
+
+    def model(self) -> "keras.Model":
+        """The model with its weights; call it once all that was given has been checked."""
+        import_tensorflow()
+        from ascendcv.layers.precision import computing_in
+        from ascendcv.runner.device import prepare_devices
+        from ascendvsr.models.builder import build_model
+        from ascendvsr.weights.mapping import load_state_dict
+
+        cfg = self.cfg
+        prepare_devices(cfg.device, cfg.device_ids, num_threads=cfg.num_threads)
+        with computing_in(cfg.eval.precision):
+            model = build_model(cfg)
+        load_state_dict(model, self.weights, source=cfg.checkpoint)
+        time = datetime.now().strftime("%Y%m%dT%H%M%S")
+        save_config(cfg, Path(cfg.output_dir) / "config" / f"{cfg.mode}-{time}.yaml")
+        return model
+
+    def runner(self) -> "KerasRunner":
+        """The model as what restoration and evaluation compute with."""
+        model = self.model()
+        from ascendvsr.models.keras_runner import KerasRunner
+
+        return KerasRunner(model, self.card)
+
+
+def _config(arguments: argparse.Namespace) -> CfgNode:
+    return load_config(arguments.config_file, arguments.settings)
+
+
+def _trained(arguments: argparse.Namespace) -> Trained:
+    """What the setting `checkpoint` names. Without a file of settings the network is what its weights tell."""
+    cfg = _config(arguments)
+    if not cfg.checkpoint:
+        raise InputError("no weights given: name a file or a run's folder with --checkpoint")
+    named = arguments.config_file is not None
+    source = _checkpoint_path(cfg, cfg.model.name if named else "")
+    weights = load_checkpoint(source)
+    architecture = detect(weights, source, cfg if named else None)
+    given = arguments.settings[::2]
+    told = {} if named else {key: value for key, value in architecture.settings.items() if key not in given}
+    cfg = changed(cfg, told | {"checkpoint": source})
+    check_matches(cfg, architecture, source)
+    card = card_named(cfg.model.name)
+    card.arguments(cfg)
+    return Trained(cfg, card, weights, describe(architecture))
+
+
+def _restoring(trained: Trained) -> Trained:
+    """Raises `InputError` for a network that restores nothing."""
+    if not trained.card.restores:
+        raise InputError(
+            f"{trained.cfg.checkpoint} is {trained.description}, which estimates motion and restores nothing: "
+            "`ascendvsr flow` uses it"
+        )
+    return trained
+
+
+def _checkpoint_path(cfg: CfgNode, name: str) -> str:
+    """The path that `checkpoint` means: itself, or that of a checkpoint in output_dir (of the network `name`)."""
+    which = cfg.checkpoint
+    if which not in ("best", "latest") and not which.startswith("epoch:"):
+        return which
+    from ascendcv.runner.checkpoint import find_checkpoint
+
+    return str(find_checkpoint(cfg.output_dir, which, name, lowest=cfg.solver.best_is == "lowest"))

@@ -1,0 +1,28 @@
+"""Changes of a configuration that is loaded already."""
+
+from collections.abc import Mapping
+
+from yacs.config import CfgNode
+
+from ascendcv.utils.errors import InputError
+from ascendvsr.config.schema import settings
+
+
+def changed(cfg: CfgNode, values: Mapping[str, object]) -> CfgNode:
+    """A copy of `cfg`, frozen, in which these keys have these values: {'edvr.mid_channels': 64, ...}.
+
+    Raises `InputError` for a value that the key does not take.
+    """
+    copy, known = cfg.clone(), settings()
+    copy.defrost()
+    for key, value in values.items():
+        *parents, name = key.split(".")
+        node = copy
+        for parent in parents:
+            node = node[parent]
+        try:
+            node[name] = known[key].read(value)
+        except ValueError as error:
+            raise InputError(f"{key} {error}") from None
+    copy.freeze()
+    return copy

@@ -1,0 +1,1 @@
+"""What a network reaches on frames with ground truth."""

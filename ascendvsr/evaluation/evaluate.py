@@ -1,0 +1,128 @@
+"""PSNR and SSIM of a network on clips with ground truth, beside those of bicubic upsampling."""
+
+import contextlib
+import csv
+import functools
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.frame_sink import Write, open_sink
+from ascendcv.utils.files import atomic_path
+from ascendvsr.datasets import evaluation_clips
+from ascendvsr.evaluation.protocols import protocol_of
+from ascendvsr.evaluation.scoring import NOISE_SEED, evaluate_model, require_frames, require_ground_truth
+from ascendvsr.models.card import Card
+from ascendvsr.restoration.restore import clip_folder
+from ascendvsr.restoration.runner import Runner
+from ascendvsr.restoration.settings import read_settings
+from ascendvsr.restoration.sigma import read_noise_level, sigma_of
+
+
+def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
+    """The command: measures the evaluation set, prints a line a clip and the total, and writes the numbers.
+
+    They go to output_dir/result/metrics.json and metrics.csv, with the protocol by which they were found. All
+    headers are checked before `network()` is called, which gives the runner. With
+    `eval.save_images` the restored frames are written where `ascendvsr.restore.inference` puts them.
+    Returns what metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
+    """
+    protocol = protocol_of(cfg)
+    clips = evaluation_clips(cfg)
+    require_ground_truth(clips)
+    require_frames(clips, protocol)
+    settings, sigma = read_settings(cfg, card), read_noise_level(cfg, card)
+    for clip in clips:
+        sigma_of(sigma, clip.name)
+    runner = network()
+    named = f"{protocol.name}: " if cfg.eval.protocol else ""
+    adds_noise = sigma is not None and clips[0].lq == clips[0].gt
+    numbers = evaluate_model(
+        runner,
+        clips,
+        protocol,
+        settings,
+        sigma=sigma,
+        sink=functools.partial(_image_sink, cfg) if cfg.eval.save_images else None,
+        report=lambda video: print(named + summary(video["name"], video), flush=True),
+    )
+    if not (cfg.eval.protocol and protocol.mean_of_videos):
+        print(named + summary("total, mean over all frames", numbers["total"]))
+    if protocol.mean_of_videos or (len(clips) > 1 and not cfg.eval.protocol):
+        print(named + summary("mean over the clips' means", numbers["mean_of_videos"]))
+    facts = {
+        "name": protocol.name,
+        "facts": protocol.facts,
+        "data": str(Path(cfg.data.data_dir, "sets" if cfg.data.layout == "reds" else "", cfg.data.eval_set)),
+        "checkpoint": cfg.checkpoint,
+        "precision": cfg.eval.precision,
+        "videos": len(clips),
+        "frames": numbers["total"]["frames"],
+        "window_ends": settings.window_ends,
+        "tile": settings.tile and {"size": settings.tile, "overlap": settings.tile_overlap},
+        "blending": settings.blending,
+        "sigma": cfg.inference.sigma,
+        "noise": f"added, seed {NOISE_SEED} for each clip" if adds_noise else "",
+        "bicubic": "MATLAB's imresize of the stored frames",
+    }
+    print(f"protocol {protocol.name}: {protocol.facts}; window ends: {settings.window_ends}")
+    result = {"network": card.name, "protocol": facts} | numbers
+    folder = Path(cfg.output_dir, "result")
+    _write_csv(folder / "metrics.csv", result)
+    with atomic_path(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(_finite(result), indent=1) + "\n")
+    print(f"written: {folder / 'metrics.json'}, {folder / 'metrics.csv'}")
+    return result
+
+
+def summary(name: str, numbers: Mapping[str, float]) -> str:
+    """One line: `000: PSNR 27.8132 dB, SSIM 0.8012; Y: ...; bicubic: ...; 100 frames, 102.1 ms a frame`."""
+    parts = []
+    for label, suffix in (("", ""), ("Y: ", "_y"), ("bicubic: ", "_bicubic"), ("input: ", "_input")):
+        values = []
+        if f"psnr{suffix}" in numbers:
+            values.append(f"PSNR {numbers[f'psnr{suffix}']:.4f} dB")
+        if f"ssim{suffix}" in numbers:
+            values.append(f"SSIM {numbers[f'ssim{suffix}']:.4f}")
+        if f"total_loss{suffix}" in numbers:
+            values.append(f"loss {numbers[f'total_loss{suffix}']:.4f}")
+        if values:
+            parts.append(label + ", ".join(values))
+    parts.append(f"{numbers['frames']} frames")
+    if "ms_per_frame" in numbers:
+        parts[-1] += f", {numbers['ms_per_frame']:.1f} ms a frame"
+    return f"{name}: " + "; ".join(parts)
+
+
+def _image_sink(cfg: CfgNode, clip: Clip) -> contextlib.AbstractContextManager[Write]:
+    return open_sink(
+        Path(cfg.output_dir, cfg.inference_result_dir, clip_folder(clip)),
+        num_threads=cfg.writer_num_threads,
+        queue_size=cfg.writer_queue_size,
+    )
+
+
+def _write_csv(path: Path, result: dict) -> None:
+    """One row a frame; the protocol has columns of its own, so that rows of several runs can be joined."""
+    facts = result["protocol"]
+    protocol = {"protocol": facts["name"]}
+    protocol |= {key: facts[key] for key in ("facts", "window_ends", "sigma", "precision", "checkpoint")}
+    rows = [
+        {"video": video["name"]} | frame | protocol for video in result["videos"] for frame in video["per_frame"]
+    ]
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _finite(value: object) -> object:
+    """The same tree with infinite PSNR, of identical images, as the word: JSON has no such number."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return "inf" if value == float("inf") else value

@@ -1,0 +1,178 @@
+"""What a network reaches on clips with ground truth, by a protocol."""
+
+import contextlib
+import functools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.degrade import imresize
+from ascendcv.dataloader.frame_sink import Write, in_background
+from ascendcv.dataloader.frame_source import ImageSource, prefetch
+from ascendcv.dataloader.image import read_image, to_rgb
+from ascendcv.dataloader.pixels import quantize, to_255, to_unit_rgb
+from ascendcv.utils.errors import InputError
+from ascendvsr.evaluation.protocols import Protocol, by_keys
+from ascendvsr.restoration.loops import restored_frames
+from ascendvsr.restoration.restore import report_progress
+from ascendvsr.restoration.runner import Runner, as_runner
+from ascendvsr.restoration.settings import Settings
+from ascendvsr.restoration.sigma import Sigma, sigma_of, with_noise
+
+# As RVRT's test program: the same for each clip.
+NOISE_SEED = 0
+
+_SCORING_THREADS = 4
+
+
+def evaluate_model(
+    network: Runner | Any,
+    clips: Iterable[Clip],
+    protocol: Protocol | None = None,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    *,
+    baseline: bool = True,
+    sigma: Sigma = None,
+    sink: Callable[[Clip], contextlib.AbstractContextManager[Write]] | None = None,
+    report: Callable[[dict], None] | None = None,
+) -> dict:
+    """What a network reaches on clips with ground truth.
+
+    Args:
+        network: a Keras model of `ascendvsr.models`, or a runner.
+        protocol: how it is measured; None: clipped, not rounded, all of `ascendvsr.evaluation.protocols.MEASURES`.
+        settings: windows, tiles and chunks.
+        baseline: whether to measure bicubic upsampling too (the input itself for networks of scale 1).
+        sigma: standard deviation of the noise that the network is told of. Clean clips, whose input is their
+            ground truth, get such noise first, from the seed 0 each.
+        sink: gives for a clip where restored frames are written.
+        report: called with each clip's numbers as soon as they are there.
+    Returns:
+        {'total': mean over all frames, 'mean_of_videos': mean of the clips' means, 'videos': [...]}, each with
+        the numbers of the protocol's measures, those of the baseline ('psnr_bicubic' or 'psnr_input', ...),
+        'frames' and 'ms_per_frame'; a video also has 'name' and 'per_frame', a list with the name and numbers of
+        each.
+    Raises:
+        InputError: a clip without ground truth or without frames that count, a frame that cannot be read.
+    """
+    runner, protocol = as_runner(network), protocol or by_keys()
+    clips = list(clips)
+    require_ground_truth(clips)
+    require_frames(clips, protocol)
+    videos = []
+    for clip in clips:
+        with sink(clip) if sink else contextlib.nullcontext() as write:
+            level = sigma_of(sigma, clip.name)
+            restore = functools.partial(restored_frames, runner, settings=settings, sigma=level)
+            videos.append(_evaluate_clip(restore, clip, protocol, runner.scale, baseline, level, write))
+        if report is not None:
+            report(videos[-1])
+    frames = [frame for video in videos for frame in video["per_frame"]]
+    names = [name for name in frames[0] if name != "frame"]
+    count = {"frames": len(frames)}
+    ms = sum(video["ms_per_frame"] * video["frames"] for video in videos) / len(frames)
+    return {
+        "total": _means(frames, names) | count | {"ms_per_frame": ms},
+        "mean_of_videos": _means(videos, names) | count,
+        "videos": videos,
+    }
+
+
+def require_ground_truth(clips: Iterable[Clip]) -> None:
+    """Raises `InputError` naming the first clip that has none."""
+    for clip in clips:
+        if not clip.gt:
+            raise InputError(
+                f"clip {clip.name} has no ground truth beside {clip.lq[0].parent}: evaluation needs it; "
+                "`inference` restores without"
+            )
+
+
+def require_frames(clips: Iterable[Clip], protocol: Protocol) -> None:
+    """Raises `InputError` naming the first clip of which the protocol measures no frame."""
+    for clip in clips:
+        if not protocol.frames(clip.name, len(clip.lq)):
+            raise InputError(
+                f"clip {clip.name} has {len(clip.lq)} frame, none of which counts by the protocol {protocol.name}: "
+                "leave it out or change eval.protocol"
+            )
+
+
+def _evaluate_clip(
+    restore: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]],
+    clip: Clip,
+    protocol: Protocol,
+    scale: int,
+    baseline: bool,
+    sigma: float | np.ndarray | None,
+    write: Write | None,
+) -> dict:
+    """Measures are computed on threads while the network works on the next frames."""
+    start = time.perf_counter()
+    counted = set(protocol.frames(clip.name, len(clip.lq)))
+    scores, noisy = {}, deque()
+
+    def work(index: int, frame: np.ndarray, given: np.ndarray | None) -> None:
+        scores[index] = {"frame": clip.lq[index].name} | _score(clip, index, 255 * frame, protocol)
+        if baseline:
+            suffix = "input" if scale == 1 else "bicubic"
+            unrestored = _enlarged(clip, index, scale, frame.shape) if given is None else 255 * given
+            for name, value in _score(clip, index, unrestored, protocol).items():
+                scores[index][f"{name}_{suffix}"] = value
+
+    def remembered(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for frame in frames:
+            noisy.append(frame)
+            yield frame
+
+    with (
+        in_background(work, _SCORING_THREADS, _SCORING_THREADS) as submit,
+        contextlib.closing(prefetch(ImageSource(clip.lq, clip.name))) as frames,
+    ):
+        inputs = (to_unit_rgb(pixels) for _, pixels in frames)
+        adds_noise = sigma is not None and clip.lq == clip.gt
+        if adds_noise:
+            inputs = remembered(with_noise(inputs, sigma, NOISE_SEED))
+        restored = _restored_twice(restore, inputs) if protocol.mirrored else restore(inputs)
+        for index, frame in enumerate(report_progress(restored, len(clip.lq), clip.name)):
+            given = noisy.popleft() if adds_noise else None
+            if index in counted:
+                submit(index, frame, given)
+            if write is not None:
+                write(clip.lq[index].stem, quantize(frame, np.uint8 if clip.bits == 8 else np.uint16))
+    rows = [scores[index] for index in sorted(scores)]
+    names = [name for name in rows[0] if name != "frame"]
+    ms = 1000 * (time.perf_counter() - start) / len(clip.lq)
+    means = _means(rows, names)
+    return {"name": clip.name, **means, "frames": len(rows), "ms_per_frame": ms, "per_frame": rows}
+
+
+def _restored_twice(
+    restore: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]], frames: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Restores a clip followed by its reversal; each frame is the mean of its two restorations."""
+    frames = list(frames)
+    restored = list(restore([*frames, *reversed(frames)]))
+    for index in range(len(frames)):
+        yield (restored[index] + restored[-1 - index]) / 2
+
+
+def _score(clip: Clip, index: int, frame: np.ndarray, protocol: Protocol) -> dict[str, float]:
+    """The measures of a frame [H, W, 3] in 0..255."""
+    # A network may crop sizes that it cannot take.
+    truth = to_255(to_rgb(read_image(clip.gt[index])))[: frame.shape[0], : frame.shape[1]]
+    return {name: float(value) for name, value in protocol.measure(protocol.image(frame), truth).items()}
+
+
+def _enlarged(clip: Clip, index: int, scale: int, shape: Sequence[int]) -> np.ndarray:
+    """The stored frame in 0..255, bicubically enlarged, of a restored frame's shape."""
+    enlarged = imresize(to_rgb(read_image(clip.lq[index])), scale)
+    return to_255(enlarged)[: shape[0], : shape[1]]
+
+
+def _means(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> dict[str, float]:
+    return {name: float(np.mean([row[name] for row in rows])) for name in names}

@@ -1,0 +1,34 @@
+"""What training DBN and FlowDBN needs besides clips. Read and checked without Keras."""
+
+import numpy as np
+from yacs.config import CfgNode
+
+from ascendcv.utils.errors import InputError
+from ascendvsr.models.detect import flow_weights
+from ascendvsr.weights.reader import load_checkpoint
+
+_NETWORKS = {"pwcnet": "PWCNetDevil", "flownet1s": "FlowNet1S"}  # of `deblur_devil.prewarping`
+
+
+def read_inputs(cfg: CfgNode, begins: bool) -> dict[str, np.ndarray] | None:
+    """The weights in `deblur_devil.flow_checkpoint`; None where the flow network's come with all others.
+
+    All others come from `init_from` or the run that goes on. Raises `InputError` where the flow network would stay
+    untrained, and for the weights of another one.
+    """
+    if not begins:
+        return None
+    path, prewarping = cfg.deblur_devil.flow_checkpoint, cfg.deblur_devil.prewarping
+    if path:
+        found, weights = flow_weights(load_checkpoint(path), path)
+        if found.name != _NETWORKS[prewarping]:
+            raise InputError(
+                f"deblur_devil.flow_checkpoint {path} is {found.title}, and deblur_devil.prewarping is {prewarping}"
+            )
+        return weights
+    if not cfg.init_from:
+        raise InputError(
+            "FlowDBN needs a trained flow network, which stays as it is: name its weights in "
+            "deblur_devil.flow_checkpoint"
+        )
+    return None

@@ -1,0 +1,41 @@
+"""How checkpoints of DBN and FlowDBN are recognized."""
+
+from ascendvsr.models.card import Architecture, Shapes
+
+FLOW_PREFIX = "flowdbn.warping_network.network."  # of the flow network's names in FlowDBN
+# What its names begin with after that.
+_FLOW_NETWORKS = {"pwcnet": "pwcnet_impl.", "flownet1s": "flownets."}
+
+
+def detect_dbn(shapes: Shapes) -> list[Architecture]:
+    """DBN. The first convolution has three channels for each of T frames."""
+    return _detect(shapes, "")
+
+
+def detect_flowdbn(shapes: Shapes) -> list[Architecture]:
+    """FlowDBN. The first convolution has three channels for each of 2 T - 1 frames."""
+    return _detect(shapes, "flowdbn.")
+
+
+def _detect(shapes: Shapes, prefix: str) -> list[Architecture]:
+    if not any(name.startswith(f"{prefix}dbn_net.") for name in shapes):
+        return []
+    num_feat, in_channels = shapes[f"{prefix}dbn_net.f0.0.weight"][:2]
+    num_frames = (in_channels // 3 + 1) // 2 if prefix else in_channels // 3
+    if num_frames % 2 == 0 or in_channels != 3 * (2 * num_frames - 1 if prefix else num_frames):
+        raise ValueError("a window without a middle frame")
+    settings = {
+        "model.name": "FlowDBN" if prefix else "DBN",
+        "model.scale": 1,
+        "model.num_frames": num_frames,
+        "deblur_devil.num_feat": num_feat,
+    }
+    words = [f"{num_frames} frames", f"{num_feat} channels"]
+    if prefix:
+        starts = {key: FLOW_PREFIX + start for key, start in _FLOW_NETWORKS.items()}
+        found = [key for key, start in starts.items() if any(name.startswith(start) for name in shapes)]
+        if not found:
+            raise KeyError(f"{FLOW_PREFIX}*, the flow network")
+        settings["deblur_devil.prewarping"] = found[0]
+        words.append(f"prewarping by {found[0]}")
+    return [Architecture(settings["model.name"], settings, ", ".join(words))]

@@ -1,0 +1,67 @@
+"""What computes: the one form in which restoration and evaluation know a network.
+
+A Keras model on any backend is one (`ascendvsr.models.keras_runner`); a session of another runtime can be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """Computes on NumPy arrays, float32 RGB in [0, 1].
+
+    Attributes:
+        name: what messages call it.
+        kind: how it eats time, as the card of its network says: window, clip, recurrent or flow.
+        scale: of the output's size over the input's.
+        window: frames that a call sees; 0: any number.
+        center: which frame of a window is restored.
+        channels: of an input frame; 4: the last one is the standard deviation of the noise / 255.
+        shares_frames: whether it keeps what consecutive windows of a video share: its state is a `Stream`.
+        dtype: what it computes in.
+    """
+
+    name: str
+    kind: str
+    scale: int
+    window: int
+    center: int
+    channels: int
+    shares_frames: bool
+    dtype: str
+
+    def __call__(self, frames: np.ndarray, state: Any = None) -> tuple[np.ndarray, Any]:
+        """Frames and the state before them -> what comes of them and the state after.
+
+        window      [N, T, H, W, C], None or a `Stream`         -> [N, H', W', C], the same
+        clip        [N, T, H, W, C], None                       -> [N, T, H', W', C], None
+        recurrent   [N, T, H, W, C], None (the first) or state  -> [N, H', W', C], the next state
+        flow        [N, 2, H, W, 3], None                       -> [N, H, W, 2] in pixels, None
+        """
+
+
+@dataclass
+class Stream:
+    """What a runner keeps of one video from window to window.
+
+    Attributes:
+        numbers: of the frames in the window that comes, in the video. A number that comes again, in the same window
+            at an end of the video or in the next one, is the same frame.
+        kept: what is known of frames, by their numbers; the runner's own.
+    """
+
+    numbers: Sequence[int] = ()
+    kept: dict = field(default_factory=dict)
+
+
+def as_runner(network: Any) -> Runner:
+    """A runner as it is, a Keras model of `ascendvsr.models` as one. Raises `InputError` for other models."""
+    if isinstance(network, Runner):
+        return network
+    from ascendvsr.models.keras_runner import KerasRunner
+
+    return KerasRunner(network)

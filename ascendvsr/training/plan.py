@@ -1,0 +1,205 @@
+"""All that a training run is, read and checked once, before TensorFlow starts."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from yacs.config import CfgNode
+
+from ascendcv.dataloader.clips import Clip
+from ascendcv.runner.checkpoint import CheckpointStore
+from ascendcv.runner.cluster import Cluster, read_cluster
+from ascendcv.runner.hooks.epochs import require_scipy
+from ascendcv.runner.lr_finder import rising_rate
+from ascendcv.runner.precision import make_loss_scale
+from ascendcv.runner.schedules import Schedule, make_momentum_schedule, make_schedule, total_steps
+from ascendcv.utils.errors import InputError
+from ascendvsr.config.naming import naming_keys
+from ascendvsr.datasets import evaluation_clips, steps_per_epoch, training_clips, training_windows
+from ascendvsr.evaluation.protocols import Protocol, validation_protocol
+from ascendvsr.evaluation.scoring import require_frames, require_ground_truth
+from ascendvsr.models import CARDS, card_named
+from ascendvsr.models.card import Card, imported
+from ascendvsr.restoration.settings import Settings, read_settings
+from ascendvsr.restoration.sigma import Sigma, validation_noise_level
+from ascendvsr.training.groups import check_groups
+from ascendvsr.training.resume import check_resumable
+from ascendvsr.weights.reader import load_checkpoint
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is measured during training, and how."""
+
+    clips: list[Clip]
+    protocol: Protocol
+    settings: Settings
+    sigma: Sigma
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run.
+
+    Attributes:
+        cfg: the configuration that it was read from.
+        card: the network's.
+        inputs: what the card's `read_inputs` gave.
+        clips: what it is trained on; [] where the inputs hold that.
+        validation: None: there is none.
+        cluster: the workers that train together; None: one process.
+        store: the checkpoints in `output_dir`.
+        newest: the checkpoint that the run goes on from; None: it begins.
+        initial_weights: of `init_from`, where it begins.
+        batch_size: samples per batch, over all devices.
+        steps_per_epoch: updates per pass over the data.
+        schedule: update -> learning rate.
+        other_rates: update -> further rates of the optimizer that change.
+        total_steps: updates.
+    """
+
+    cfg: CfgNode
+    card: Card
+    inputs: Any
+    clips: list[Clip]
+    validation: Validation | None
+    cluster: Cluster | None
+    store: CheckpointStore
+    newest: Path | None
+    initial_weights: dict[str, np.ndarray] | None
+    batch_size: int
+    steps_per_epoch: int
+    schedule: Schedule
+    other_rates: Callable[[int], Mapping[str, float]]
+    total_steps: int
+
+    @property
+    def worker(self) -> int:
+        """This process's place among the workers."""
+        return self.cluster.index if self.cluster else 0
+
+    @property
+    def workers(self) -> int:
+        """How many processes train together."""
+        return len(self.cluster.workers) if self.cluster else 1
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process logs and saves."""
+        return self.worker == (self.cfg.root_rank if self.cluster else 0)
+
+
+def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
+    """Reads all that `cfg` names.
+
+    Args:
+        finds_rate: the run tries the rising rates of `solver.lr_finder`: it begins whatever `output_dir` holds,
+            and there is no validation.
+    Raises:
+        InputError: anything impossible, as far as can be known before TensorFlow starts.
+    """
+    solver, card = cfg.solver, card_named(cfg.model.name)
+    if not card.training:
+        trained = ", ".join(other.name for other in CARDS if other.training)
+        raise InputError(f"model.name {cfg.model.name!r} cannot be trained; there are {trained}")
+    card.arguments(cfg)
+    with naming_keys("solver"):
+        make_loss_scale(solver.loss_scale)
+    check_groups(solver.param_groups, (solver.train_only.pattern, solver.train_only.until_step))
+    cluster = _read_cluster(cfg)
+    if finds_rate and cluster:
+        raise InputError("lrfinder runs in one process: leave cluster_file empty")
+    store = CheckpointStore(
+        cfg.output_dir, card.name, solver.keep_checkpoints, solver.keep_best, lowest=solver.best_is == "lowest"
+    )
+    batch_size = cfg.data.train_batch_size * max(cfg.rank_size, len(cluster.workers) if cluster else 1)
+    newest = None if finds_rate else _newest(cfg, store, batch_size)
+    if solver.save_mat:
+        require_scipy()
+    inputs = imported(card.read_inputs)(cfg, newest is None) if card.read_inputs else None
+    initial_weights = load_checkpoint(cfg.init_from) if cfg.init_from and newest is None else None
+    clips: list[Clip] = []
+    if card.reads_clips:
+        clips = training_clips(cfg)
+        batches = steps_per_epoch(cfg, len(training_windows(cfg, clips)), batch_size)
+    else:
+        batches = max(inputs.samples // batch_size, 1)
+    epoch = batches * card.updates_per_batch(cfg)
+    validates = not finds_rate and (solver.validation_interval or solver.validation_epochs)
+    return Plan(
+        cfg=cfg,
+        card=card,
+        inputs=inputs,
+        clips=clips,
+        validation=_read_validation(cfg, card) if validates and card.restores else None,
+        cluster=cluster,
+        store=store,
+        newest=newest,
+        initial_weights=initial_weights,
+        batch_size=batch_size,
+        steps_per_epoch=epoch,
+        **(_rising(cfg) if finds_rate else _scheduled(cfg, epoch)),
+    )
+
+
+def _read_cluster(cfg: CfgNode) -> Cluster | None:
+    cluster = read_cluster(cfg.cluster_file, cfg.worker_index)
+    if cluster and not 0 <= cfg.root_rank < len(cluster.workers):
+        raise InputError(f"root_rank {cfg.root_rank} is none of the {len(cluster.workers)} workers")
+    if cfg.solver.xla and (cluster or cfg.rank_size > 1):
+        raise InputError("solver.xla compiles for one device only: say solver.xla False or rank_size 1")
+    return cluster
+
+
+def _newest(cfg: CfgNode, store: CheckpointStore, batch_size: int) -> Path | None:
+    """The checkpoint to go on from. Raises `InputError` where there is one and the run is said to begin."""
+    newest = store.newest()
+    if newest is None:
+        return None
+    if not cfg.continue_training:
+        raise InputError(
+            f"{cfg.output_dir} holds checkpoints up to step {store.steps()[-1]}: say continue_training True to "
+            "go on from there, or choose another output_dir"
+        )
+    check_resumable(cfg, batch_size, newest)
+    return newest
+
+
+def _read_validation(cfg: CfgNode, card: Card) -> Validation:
+    clips, protocol = evaluation_clips(cfg), validation_protocol(cfg)
+    require_ground_truth(clips)
+    require_frames(clips, protocol)
+    return Validation(clips, protocol, read_settings(cfg, card), validation_noise_level(cfg, card))
+
+
+def _scheduled(cfg: CfgNode, epoch: int) -> dict[str, Any]:
+    """The rates of `solver.lr_schedule`; OneCycle moves the optimizer's momentum too."""
+    settings = cfg.solver.lr_schedule
+    with naming_keys("solver.lr_schedule"):
+        schedule = make_schedule(settings, epoch)
+    momentum = make_momentum_schedule(settings, epoch)
+    name = "momentum" if cfg.solver.optimizer.type == "momentum" else "beta_1"
+    return {
+        "schedule": schedule,
+        "other_rates": functools.partial(_rates, {name: momentum} if momentum else {}),
+        "total_steps": total_steps(settings, epoch),
+    }
+
+
+def _rising(cfg: CfgNode) -> dict[str, Any]:
+    """The rates of `solver.lr_finder`."""
+    finder = cfg.solver.lr_finder
+    with naming_keys("solver.lr_finder"):
+        schedule = rising_rate(finder.start_lr, finder.end_lr, finder.steps, finder.type)
+    return {
+        "schedule": schedule,
+        "other_rates": functools.partial(_rates, {}),
+        "total_steps": finder.steps,
+    }
+
+
+def _rates(schedules: Mapping[str, Schedule], step: int) -> dict[str, float]:
+    return {name: schedule(step) for name, schedule in schedules.items()}

@@ -1,1 +1,0 @@
-"""One file a family of networks: how its checkpoints are recognised, and what names they have besides."""
