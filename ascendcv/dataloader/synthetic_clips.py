@@ -120,8 +120,8 @@ def render(
         scene: its layers name `photographs` by their place.
         frame_size: (width, height).
         moments: times; the mean is of 8-bit values, as blurred frames of the published sets are.
-        supersampling: frames are rendered this much larger and reduced: sharp, smooth at edges, hardly aliased. 1 is
-            four times as fast, and good enough for photographs that are not zoomed out of.
+        supersampling: frames are rendered this much larger and reduced: sharp, smooth at edges, hardly aliased.
+            1 is four times as fast, and good enough for photographs that are not zoomed out of.
     """
     canvas_size = (frame_size[0] * supersampling, frame_size[1] * supersampling)
     mean = np.mean([_view(scene, photographs, canvas_size, moment, supersampling) for moment in moments], axis=0)
