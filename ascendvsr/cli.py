@@ -27,6 +27,7 @@ class Command:
         description: more of it; '': the summary says all.
         options: adds what only this command takes.
         has_config: whether `--config` names a file of settings.
+        names_inputs: whether what stands without an option are files rather than KEY VALUE pairs.
     """
 
     summary: str
@@ -34,6 +35,7 @@ class Command:
     description: str = ""
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     has_config: bool = True
+    names_inputs: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +83,9 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
     else:
         raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(sorted(COMMANDS))}")
     # The parser of the command by itself: options and KEY VALUE pairs may stand in any order.
-    arguments = _parser(command)[1].parse_intermixed_args(rest)
+    arguments = _parser(command)[1].parse_intermixed_args(_as_one_word(rest))
+    if COMMANDS[command].names_inputs:
+        arguments.settings = [word for pair in arguments.set for word in pair]
     if len(arguments.settings) % 2:
         raise InputError(f"settings come as KEY VALUE pairs; {arguments.settings[-1]!r} has no value")
     for option, key in _OPTION_KEYS.items():
@@ -89,6 +93,15 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
             arguments.settings += [key, getattr(arguments, option)]
     arguments.settings += ["mode", command]
     return command, arguments
+
+
+def _as_one_word(argv: list[str]) -> list[str]:
+    """`--tile auto` as one word, because `--tile` otherwise takes three numbers."""
+    joined = list(argv)
+    for at in range(len(joined) - 1, 0, -1):
+        if joined[at - 1 : at + 1] == ["--tile", "auto"]:
+            joined[at - 1 : at + 1] = ["--tile-auto"]
+    return joined
 
 
 def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
@@ -106,8 +119,16 @@ def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.Argume
             entry.options(own)
             if entry.has_config:
                 own.add_argument("--config", "--config-file", dest="config_file", metavar="YAML", help="settings")
-            own.add_argument("settings", nargs="*", metavar="KEY VALUE", help="settings that differ")
+            _add_settings(own, entry)
     return parser, parsers.choices.get(command)
+
+
+def _add_settings(parser: argparse.ArgumentParser, command: Command) -> None:
+    if command.names_inputs:
+        text = "a setting that differs; may be said again"
+        parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help=text)
+    else:
+        parser.add_argument("settings", nargs="*", metavar="KEY VALUE", help="settings that differ")
 
 
 # option -> the key that it sets
@@ -121,8 +142,16 @@ _OPTION_KEYS = {
 
 
 def _checkpoint(parser: argparse.ArgumentParser) -> None:
-    text = "weights: .pth, .safetensors, .npz, .h5, EDVR-<step>; or best, latest, epoch:N in output_dir"
-    parser.add_argument("--checkpoint", metavar="PATH", help=text)
+    text = (
+        "weights: .pth, .safetensors, .npz, .h5, EDVR-<step>; best, latest, epoch:N in output_dir; or a name that "
+        "`ascendvsr models` lists"
+    )
+    parser.add_argument("--checkpoint", "--model", metavar="PATH", help=text)
+    _yes(parser)
+
+
+def _yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="download what is named and not here, without asking")
 
 
 def _sigma(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +172,60 @@ def _inference_options(parser: argparse.ArgumentParser) -> None:
     _sigma(parser)
 
 
+def _restore_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "inputs", nargs="+", metavar="IN", help="files, folders of frames or of videos, patterns; - is a y4m stream"
+    )
+    add("--output", "-o", metavar="OUT", help="a file or a folder; without: NAME_restored beside each input")
+    _checkpoint(parser)
+    add("--overwrite", action="store_true", help="replace files that exist; an input never is")
+    part = parser.add_argument_group("which part")
+    part.add_argument("--start", metavar="TIME", help="the first frame: a number, or a time such as 1:23.5")
+    part.add_argument("--frames", type=int, metavar="N", help="how many frames")
+    part.add_argument(
+        "--stream", type=int, metavar="N", help="which stream of the file; without: the largest video"
+    )
+    how = parser.add_argument_group("how to restore")
+    _sigma(how)
+    how.add_argument(
+        "--scene-cuts", default="auto", metavar="auto|off|LIST", help="where shots begin; auto for videos"
+    )
+    how.add_argument(
+        "--tile", nargs=3, metavar=("T", "H", "W"), help="frames, height and width; or auto, by --memory"
+    )
+    how.add_argument("--tile-auto", action="store_true", help=argparse.SUPPRESS)
+    how.add_argument("--tile-overlap", nargs=3, metavar=("t", "h", "w"), help="of neighboring tiles")
+    how.add_argument("--memory", metavar="SIZE", help="what --tile auto may take, such as 4G")
+    how.add_argument("--deinterlace", action="store_true", help="turn interlaced frames into whole ones (bwdif)")
+    how.add_argument(
+        "--on-error", default="skip", choices=("skip", "stop", "repeat"), help="frames that do not decode"
+    )
+    how.add_argument("--hdr", default="keep", choices=("keep", "refuse"), help="high dynamic range and wide gamuts")
+    video = parser.add_argument_group("how to write")
+    video.add_argument("--format", choices=("png", "tiff", "jpg", "webp"), help="a folder of such images")
+    video.add_argument("--codec", choices=("h264", "hevc", "av1", "vp9", "prores", "ffv1"), help="of a video")
+    video.add_argument("--crf", type=int, metavar="N", help="its quality: lower is better and larger")
+    video.add_argument("--preset", metavar="NAME", help="how long the encoder takes for it")
+    video.add_argument("--pix-fmt", metavar="NAME", help="how pixels are stored, as ffmpeg names it")
+
+
+def _models_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only those with all of these words")
+
+
+def _download_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of weights or of a test set: `ascendvsr models` lists them")
+    parser.add_argument("--to", metavar="DIR", help="where to; without: the user's cache, where commands look")
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of published weights")
+    parser.add_argument("data", metavar="DATA", help="the folder of the paper's test set, or its name")
+    parser.add_argument("--test-set", metavar="NAME", help="which test set DATA is, where its name does not tell")
+    _yes(parser)
+
+
 def _cost_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", nargs=2, type=int, default=(720, 1280), metavar=("H", "W"), help="of the frames; 720 1280"
@@ -157,6 +240,7 @@ def _flow_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", metavar="B", help="an image of the same size: the frame that it leads to")
     parser.add_argument("out", metavar="OUT", help="where results go: the beginning of their names")
     parser.add_argument("--model", required=True, choices=FLOW_NAMES, help="the flow network")
+    _yes(parser)
     parser.add_argument(
         "--checkpoint",
         required=True,
@@ -177,6 +261,13 @@ COMMANDS = {
         "ascendvsr.commands:evaluate",
         "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and .csv.",
         _eval_options,
+    ),
+    "restore": Command(
+        "restore footage of any kind: videos, pictures, folders of them",
+        "ascendvsr.commands:restore",
+        "Restore footage. Every frame keeps its time; sound, subtitles, colors and metadata are carried over.",
+        _restore_options,
+        names_inputs=True,
     ),
     "inference": Command(
         "restore a folder of frames, a folder of such folders, or a video",
@@ -204,6 +295,30 @@ COMMANDS = {
         "ascendvsr.commands:cost",
         "Count a network's parameters and multiply-accumulate operations; writes cost.txt.",
         _cost_options,
+    ),
+    "models": Command(
+        "list published weights: task, size, licence, the paper's numbers",
+        "ascendvsr.weights.commands:models",
+        options=_models_options,
+        has_config=False,
+        names_inputs=True,
+    ),
+    "download": Command(
+        "fetch published weights or a paper's test set",
+        "ascendvsr.weights.commands:download",
+        "Fetch published weights or a paper's test set by name. A download that was interrupted goes on.",
+        _download_options,
+        has_config=False,
+        names_inputs=True,
+    ),
+    "verify": Command(
+        "measure published weights as their paper did, and compare",
+        "ascendvsr.commands:verify",
+        "Measure published weights by their paper's protocol; prints the published number, the measured one and "
+        "the difference.",
+        _verify_options,
+        has_config=False,
+        names_inputs=True,
     ),
     "doctor": Command(
         "tell which implementation serves each operation here, and why",

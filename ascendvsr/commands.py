@@ -16,6 +16,7 @@ from ascendvsr.config.loading import load_config, save_config
 from ascendvsr.models import card_named
 from ascendvsr.models.card import Card
 from ascendvsr.models.detect import check_matches, describe, detect
+from ascendvsr.weights.commands import weights_file
 from ascendvsr.weights.reader import load_checkpoint
 
 if TYPE_CHECKING:
@@ -63,10 +64,25 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def inference(arguments: argparse.Namespace) -> None:
     """The command `inference`."""
-    from ascendvsr.restoration.restore import inference
+    from ascendvsr.restoration.inference import inference
 
     trained = _restoring(_trained(arguments))
     inference(trained.cfg, trained.card, trained.runner)
+
+
+def restore(arguments: argparse.Namespace) -> None:
+    """The command `restore`."""
+    from ascendvsr.restoration.command import restore_clips
+
+    trained = _restoring(_trained(arguments))
+    restore_clips(arguments, trained.cfg, trained.card, trained.runner)
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    """The command `verify`."""
+    from ascendvsr.evaluation.verify import verify
+
+    verify(arguments, lambda changed_arguments: _restoring(_trained(changed_arguments)))
 
 
 def freeze(arguments: argparse.Namespace) -> None:
@@ -124,6 +140,7 @@ def _trained(arguments: argparse.Namespace) -> Trained:
         raise InputError("no weights given: name a file or a run's folder with --checkpoint")
     named = arguments.config_file is not None
     source = _checkpoint_path(cfg, cfg.model.name if named else "")
+    source = weights_file(source, yes=getattr(arguments, "yes", False))
     weights = load_checkpoint(source)
     architecture = detect(weights, source, cfg if named else None)
     given = arguments.settings[::2]

@@ -267,6 +267,15 @@ def test_a_case_that_says_so_is_compared_in_float64_from_float32_numbers(make_ca
     np.testing.assert_array_equal(double.array("w"), np.float64(np.float32(0.1)))
 
 
+def test_a_case_of_another_kind_is_run_once(make_case, serve):
+    """In float64, or with the kernels that are asked for by name, which refuse float64."""
+    path = make_case(step(1, 2) | inputs(), **STEP | {"kind": "model"}, compute_in="float64")
+    calls = serve([step(1, 2)] * 2)
+    assert run_file(path).passed
+    assert run_file(path, "fused").passed
+    assert [(floatx, impl) for floatx, *_, impl in calls] == [("float64", None), ("float32", "fused")]
+
+
 def test_a_training_step_is_compared_in_float32_otherwise(make_case, serve):
     path = make_case(step(1, 2) | inputs(), **STEP)
     serve([step(1.002, 2), step(1, 2), step(1, 2)])

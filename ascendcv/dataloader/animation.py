@@ -53,7 +53,8 @@ class AnimationSource:
                     loops = image.info.get("loop", 1 if self._kind == "gif" else 0)
         self._channels = 4 if transparent and not (self._kind == "tiff" or self._is_deep) else channels
         times = [sum(durations[:index], Fraction(0)) for index in range(len(durations) + 1)]
-        first = start if isinstance(start, int) else sum(time < start for time in times[:-1])
+        begin = start if isinstance(start, int) else Fraction(start).limit_denominator(1_000_000)
+        first = begin if isinstance(start, int) else sum(time < begin for time in times[:-1])
         if first >= len(durations):
             raise InputError(f"{path} has {len(durations)} frames; it cannot be restored from {float(start):g} on")
         last = len(durations) if frames is None else min(first + frames, len(durations))

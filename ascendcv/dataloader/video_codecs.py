@@ -36,7 +36,14 @@ class Codec:
 
 # Frames that an encoder looks ahead stay in memory: 20 instead of 40 cost H.264 under 1 % of size.
 CODECS = {
-    "h264": Codec("libx264", "libx264rgb", 16, (("preset", "medium"), ("rc-lookahead", "20")), even=True, has_preset=True),
+    "h264": Codec(
+        "libx264",
+        "libx264rgb",
+        16,
+        (("preset", "medium"), ("rc-lookahead", "20")),
+        even=True,
+        has_preset=True,
+    ),
     "hevc": Codec("libx265", None, 18, (("preset", "medium"),), even=True, has_preset=True),
     "av1": Codec("libsvtav1", None, 20, (("preset", "8"),), even=True, has_preset=True, smallest=64),
     "vp9": Codec(
@@ -156,6 +163,8 @@ def _choice(name: str, pixel_format: str, color: Color, crf, preset, notes, path
     elif color.matrix == RGB:
         color = replace(color, matrix=1, full_range=False)
     options |= _color_options(name, color)
+    if layout.chroma == "420":
+        options["chroma_sample_location"] = "left"
     encoder = codec.rgb_encoder if layout.family == "rgb" and codec.rgb_encoder else codec.encoder
     return Choice(name, encoder, pixel_format, color, options, notes)
 

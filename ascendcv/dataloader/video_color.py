@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from ascendcv.dataloader.footage import Color
@@ -158,9 +159,13 @@ class PixelReader:
     def __init__(self, bits: int):
         self._bits = bits
         self._to_rgb, self._to_planar, self._to_444 = VideoReformatter(), VideoReformatter(), VideoReformatter()
+        self._sited = _Siting()
 
     def __call__(self, frame: av.VideoFrame, color: Color) -> np.ndarray:
         layout = layout_of(frame.format.name)
+        if layout.chroma in ("422", "440", "411") and not frame.format.name.startswith("yuvj"):
+            # All standards have it left, so that some decoders do not say so; JPEG's do.
+            frame = self._sited(frame)
         if layout.bits > 8 or layout.family == "gray":
             pixels = self._read_planes(frame, layout, color)
         else:
@@ -209,7 +214,7 @@ class PixelWriter:
 
     def __init__(self, pixel_format: str, color: Color):
         self._format, self._layout, self._color = pixel_format, layout_of(pixel_format), color
-        self._reformat, self._subsample = VideoReformatter(), VideoReformatter()
+        self._reformat, self._subsample, self._sited = VideoReformatter(), VideoReformatter(), _Siting()
 
     def __call__(self, pixels: np.ndarray) -> av.VideoFrame:
         frame = self._convert(_with_channels(pixels, self._layout.channels))
@@ -233,6 +238,7 @@ class PixelWriter:
             if layout.family == "yuv":
                 options["dst_colorspace"] = _SWSCALE_MATRIX[self._color.matrix]
                 options["dst_color_range"] = _FULL if self._color.full_range else _LIMITED
+                source = self._sited(source)
             return self._reformat.reformat(source, format=self._format, interpolation=_FLAGS, **options)
         alpha = [_unscaled(pixels[..., 3], layout.bits, True)] if layout.alpha else []
         if layout.family == "rgb":
@@ -242,10 +248,36 @@ class PixelWriter:
         planes = _rgb_to_yuv(pixels, layout.bits, self._color)
         frame = _frame_of_planes(planes, format_of(replace(layout, chroma="444", alpha=False)))
         opaque = format_of(replace(layout, alpha=False))
+        frame = self._sited(frame)
         frame = self._subsample.reformat(frame, format=opaque, interpolation=_FLAGS)
         if alpha:
             frame = _frame_of_planes([*_planes(frame), *alpha], format_of(layout))
         return frame if opaque == self._format else self._reformat.reformat(frame, format=self._format)
+
+
+class _Siting:
+    """Marks frames so that the chroma made of them lies left in the middle, as H.264 and HEVC have it.
+
+    swscale takes unmarked frames for MPEG-1's, half a pixel to the right.
+    """
+
+    def __init__(self):
+        self._graph, self._kind = None, None
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        kind = frame.width, frame.height, frame.format.name
+        if kind != self._kind:
+            graph, self._kind = Graph(), kind
+            self._graph = graph
+            size = f"{frame.width}x{frame.height}"
+            source = graph.add(
+                "buffer", video_size=size, pix_fmt=frame.format.name, time_base="1/1", pixel_aspect="1/1"
+            )
+            graph.link_nodes(source, graph.add("setparams", "chroma_location=left"), graph.add("buffersink"))
+            graph.configure()
+        frame.pts = 0
+        self._graph.vpush(frame)
+        return self._graph.vpull()
 
 
 def _yuv_to_rgb(planes: list[np.ndarray], bits: int, color: Color) -> np.ndarray:

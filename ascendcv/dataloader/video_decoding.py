@@ -17,6 +17,8 @@ _PROTOCOLS = {"protocol_whitelist": "file,crypto,data"}
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Codecs of still pictures: beside a stream of another codec they are its cover, whether marked as one or not.
 _PICTURE_CODECS = ("mjpeg", "png", "bmp", "gif", "tiff", "webp", "ppm", "jpegls", "jpeg2000", "targa")
+# Codecs that do not tell where chroma lies: taken for left in the middle, as in most that do.
+_UNSITED = ("vp8", "vp9", "ffv1", "prores", "mpeg4", "msmpeg4v3", "h263", "flv1", "utvideo", "huffyuv", "ffvhuff")
 _MOST_COMPLAINTS = 1000  # of the demuxer, one after another
 
 
@@ -146,13 +148,13 @@ class Deinterlacer:
 
 def _decoder_of(stream: av.VideoStream) -> av.VideoCodecContext:
     """The stream's own decoder, or libvpx for the transparency of WebM, which ffmpeg's decoders leave out."""
-    name = _ALPHA_DECODERS.get(stream.codec_context.name)
-    decoder = stream.codec_context
-    if name and stream.metadata.get("alpha_mode") == "1":
-        decoder = av.CodecContext.create(name, "r")
-    elif not decoder.is_open:
-        decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    codec, decoder = stream.codec_context.name, stream.codec_context
+    if codec in _ALPHA_DECODERS and stream.metadata.get("alpha_mode") == "1":
+        decoder = av.CodecContext.create(_ALPHA_DECODERS[codec], "r")
     if not decoder.is_open:
+        untold = codec in _UNSITED or (codec == "rawvideo" and decoder.pix_fmt != "yuv420p")
+        sited = {"chroma_sample_location": "left"} if untold else {}
+        decoder.options = {"max_pixels": str(MAX_PIXELS)} | sited
         # Frames that lean on a lost one come too, marked as corrupt.
         decoder.flags |= av.codec.context.Flags.output_corrupt
         # Threads that work on several frames at once keep the last ones to themselves after an error.

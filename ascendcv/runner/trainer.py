@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ascendcv.runner.hooks.hook import Hook
+from ascendcv.runner.hooks.hook import Hook, InEpochs
 from ascendcv.runner.optimizers import Optimizer
 from ascendcv.runner.precision import LossScale
 from ascendcv.runner.schedules import Schedule
@@ -36,6 +36,8 @@ class Trainer:
         strategy: the one in whose scope model and optimizer were made; None: one device.
         other_rates: step -> further rates of the optimizer that change: {'beta_1': ...}; None: none.
         steps_per_epoch: updates in one pass over the data; 0: there are no epochs.
+        epochs_ahead: updates, of passes of this length, that the count of epochs is ahead of `step`: a run whose
+            epochs had another length before it went on has done another number of them.
         active: step -> positions of the optimizer's variables that it updates; None: always all. A change of
             the answer traces the step again; variables that rest cost no gradient.
         ema_model: a second network, which receives the moving average of the weights.
@@ -68,6 +70,7 @@ class Trainer:
         strategy: tf.distribute.Strategy | None = None,
         other_rates: Callable[[int], Mapping[str, float]] | None = None,
         steps_per_epoch: int = 0,
+        epochs_ahead: int = 0,
         active: Callable[[int], Sequence[int]] | None = None,
         ema_model: keras.Model | None = None,
         ema_decay: float = 0.999,
@@ -85,6 +88,7 @@ class Trainer:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.other_rates = other_rates or (lambda step: {})
         self.steps_per_epoch = steps_per_epoch
+        self.epochs_ahead = epochs_ahead
         self.active = active or (lambda step: range(len(optimizer.variables)))
         self.ema_model = ema_model
         self.ema_decay = ema_decay
@@ -116,7 +120,12 @@ class Trainer:
     @property
     def epoch(self) -> int:
         """Epochs that are complete."""
-        return self.step // self.steps_per_epoch if self.steps_per_epoch else 0
+        return self.epoch_step // self.steps_per_epoch if self.steps_per_epoch else 0
+
+    @property
+    def epoch_step(self) -> int:
+        """Updates of all epochs so far, had they always been as long as now."""
+        return self.step + self.epochs_ahead
 
     def fit(self) -> int:
         """Trains from the current step to the last. Returns the signal that ended it before that, or 0."""
@@ -128,7 +137,7 @@ class Trainer:
             self._started_at = time.perf_counter()
             for hook in self.hooks:
                 hook.start(self)
-            batches = iter(self.batches(self.step // self.updates.count))
+            batches = iter(self.batches(self.epoch_step // self.updates.count))
             while self.step < self.total_steps and not self.stopped_by:
                 begin = time.perf_counter()
                 self.batch, self.scalars, self.pictures = next(batches), {}, {}
@@ -144,8 +153,11 @@ class Trainer:
         return self.stopped_by
 
     def due(self, interval: int) -> bool:
-        """Whether the last batch completed a multiple of `interval` updates. Never for 0."""
-        return interval > 0 and self.step // interval > (self.step - len(self.reports)) // interval
+        """Whether the last batch completed a multiple of `interval` updates or epochs. Never for 0."""
+        step = self.step
+        if isinstance(interval, InEpochs):
+            step, interval = self.epoch_step, interval * self.steps_per_epoch
+        return interval > 0 and step // interval > (step - len(self.reports)) // interval
 
     def _train_on(self, batch: Batch, signals: StopSignals) -> None:
         batch = self._distribute(batch)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yacs.config import CfgNode
@@ -41,19 +41,25 @@ def load_config(
     stands twice and a value that the key does not allow: one line with the key, the value, where it stands and what
     would be right.
     """
-    config = defaults()
-    if path is not None:
-        for key, value in _read_file(find_file(path)).items():
-            _set(config, key, value)
-    for key, value in settings.items():
-        _set(config, key, _read(key, value, "these settings"))
     if len(overrides) % 2:
         raise InputError(f"overrides come as KEY VALUE pairs; {overrides[-1]!r} has no value")
+    given = _read_file(find_file(path)) if path is not None else {}
+    given |= {key: Given(_read(key, value, "these settings"), "these settings") for key, value in settings.items()}
     for key, text in zip(overrides[::2], overrides[1::2], strict=True):
-        _set(config, key, _read(key, text, COMMAND_LINE))
-    _check(config)
+        given[key] = Given(_read(key, text, COMMAND_LINE), COMMAND_LINE)
+    config = defaults()
+    for key, (value, _) in given.items():
+        _set(config, key, value)
+    _check(config, {key: place for key, (_, place) in given.items()})
     config.freeze()
     return config
+
+
+class Given(NamedTuple):
+    """A value that is not the default, and where it stands."""
+
+    value: Any
+    place: str
 
 
 def defaults() -> CfgNode:
@@ -99,8 +105,8 @@ def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _read_file(path: Path, above: Sequence[Path] = ()) -> dict[str, Any]:
-    """{'data.num_threads': 8, ...} of a file and of the files that it is based on; `above` are based on it."""
+def _read_file(path: Path, above: Sequence[Path] = ()) -> dict[str, Given]:
+    """{'data.num_threads': Given(8, ...), ...} of a file and of its bases; it is a base of the files `above`."""
     real = path.resolve()
     if real in above:
         chain = " -> ".join(show(file) for file in (*above[above.index(real) :], real))
@@ -117,7 +123,7 @@ def _read_file(path: Path, above: Sequence[Path] = ()) -> dict[str, Any]:
     lines: dict[str, int] = {}
     for key, line, _ in tree.entries:
         _once(lines, key, line, source)
-    based_on: dict[str, Any] = {}
+    based_on: dict[str, Given] = {}
     for key, line, node in tree.entries:
         if key == "base" and not _is_none(node):
             based_on = _read_file(_find_base(node, path, f"{source}, line {line}"), (*above, real))
@@ -136,14 +142,15 @@ def _find_base(node: Node, path: Path, place: str) -> Path:
 
 def _read_section(
     entries: Sequence[tuple[str, int, Node]], prefix: str, source: str, lines: dict[str, int]
-) -> dict[str, Any]:
+) -> dict[str, Given]:
     """The settings of a section. `lines` are those in which keys and sections stand, to find what stands twice."""
     values = {}
     for name, line, node in entries:
         key = prefix + name
         _once(lines, key, line, source)
         if key not in sections():
-            values[key] = _read(key, node, source, line)
+            place = f"{source}, line {line}"
+            values[key] = Given(_read(key, node, place), place)
         elif isinstance(node, nodes.Mapping):
             values |= _read_section(node.entries, f"{key}.", source, lines)
         elif not _is_none(node):
@@ -162,9 +169,8 @@ def _once(lines: dict[str, int], key: str, line: int, source: str) -> None:
     lines[key] = line
 
 
-def _read(key: str, value: object, source: str, line: int = 0) -> Any:
+def _read(key: str, value: object, place: str) -> Any:
     """The value of a setting: a node of a file, a text of the command line, or an object as it is."""
-    place = f"{source}, line {line}" if line else source
     setting = settings().get(key)
     if setting is None:
         nearest = difflib.get_close_matches(str(key)[:200], settings(), n=1, cutoff=0.0)[0]
@@ -225,11 +231,18 @@ def _set(config: CfgNode, key: str, value: object) -> None:
     config[name] = value
 
 
-def _check(config: CfgNode) -> None:
+def _check(config: CfgNode, places: Mapping[str, str]) -> None:
+    """What settings want of each other, whatever the command; `places` say where those that are given stand."""
     schedule = config.solver.lr_schedule
-    restarts = "Restart" in schedule.type or schedule.type == "CA"
-    if restarts and len(schedule.total_steps) != len(schedule.restart_weights):
+    periods, weights = len(schedule.total_steps), len(schedule.restart_weights)
+    if ("Restart" in schedule.type or schedule.type == "CA") and periods != weights:
+        keys = ("solver.lr_schedule.total_steps", "solver.lr_schedule.restart_weights")
+        stand = "; ".join(f"{key.rpartition('.')[2]}: {places.get(key, 'the default')}" for key in keys)
         raise InputError(
-            "solver.lr_schedule.total_steps and restart_weights should have one entry a period, not "
-            f"{schedule.total_steps} and {schedule.restart_weights}"
+            f"{keys[0]} and restart_weights should have one entry a period, not {periods} and {weights} ({stand})"
+        )
+    if len(set(config.device_ids)) < len(config.device_ids):
+        raise InputError(
+            f"device_ids is {shown(config.device_ids)}; it should name a device once "
+            f"({places.get('device_ids', 'the default')})"
         )

@@ -258,7 +258,7 @@ _EVAL = {
     "protocol": word(
         "",
         "a paper's own way to measure; '': by the keys of eval. Explained in ascendvsr/evaluation/protocols.py",
-        ("", "rvrt", "cdvd_tsp", "pvdnet_eval", "pvdnet_paper", "deblur_devil"),
+        ("", "rvrt", "vid4", "cdvd_tsp", "pvdnet_eval", "pvdnet_paper", "deblur_devil"),
     ),
     "blending": word("seamless", "of tiles and chunks; official: as RVRT's test program", ("seamless", "official")),
     "tile_frames": integer(

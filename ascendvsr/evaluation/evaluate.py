@@ -16,7 +16,7 @@ from ascendvsr.datasets import evaluation_clips
 from ascendvsr.evaluation.protocols import protocol_of
 from ascendvsr.evaluation.scoring import NOISE_SEED, evaluate_model, require_frames, require_ground_truth
 from ascendvsr.models.card import Card
-from ascendvsr.restoration.restore import clip_folder
+from ascendvsr.restoration.inference import clip_folder
 from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import read_settings
 from ascendvsr.restoration.sigma import read_noise_level, sigma_of

@@ -130,6 +130,14 @@ PROTOCOLS: Mapping[str, Protocol] = {
             mean_of_videos=True,
         ),
         Protocol(
+            name="vid4",
+            facts="clipped and rounded to 8 bits; luma of BT.601 (_y), which is what papers print of Vid4, and RGB; "
+            "all frames, no border; mean of the clips' means",
+            image=rounded,
+            measure=measures(MEASURES),
+            mean_of_videos=True,
+        ),
+        Protocol(
             name="cdvd_tsp",
             facts="clipped and rounded to 8 bits; RGB without 4 pixels at each edge; mean over all frames",
             image=rounded,

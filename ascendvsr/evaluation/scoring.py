@@ -18,7 +18,7 @@ from ascendcv.dataloader.pixels import quantize, to_255, to_unit_rgb
 from ascendcv.utils.errors import InputError
 from ascendvsr.evaluation.protocols import Protocol, by_keys
 from ascendvsr.restoration.loops import restored_frames
-from ascendvsr.restoration.restore import report_progress
+from ascendvsr.restoration.progress import report_progress
 from ascendvsr.restoration.runner import Runner, as_runner
 from ascendvsr.restoration.settings import Settings
 from ascendvsr.restoration.sigma import Sigma, sigma_of, with_noise

@@ -18,6 +18,7 @@ CARDS: tuple[Card, ...] = tuple(
         "cdvd_tsp",
         "pvdnet",
         "deblur_devil",
+        "basicvsr",
         "flow",
     )
     for card in importlib.import_module(f"{__name__}.{folder}.card").CARDS

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from yacs.config import CfgNode
 
 from ascendcv.utils.setting import Tree
+from ascendvsr.models.zoo import Record
 
 Shapes = Mapping[str, tuple[int, ...]]
 Kind = Literal["window", "clip", "recurrent", "flow"]
@@ -66,7 +67,10 @@ class Card:
         smallest_tile: configuration -> the smallest side of a tile that is worth its time.
         restored_frame: configuration -> which frame of a training window is restored; None: the middle one.
         shares_frames: whether neighboring windows of a video share what `stream` of the network keeps.
+        in_steps: for networks of whole clips: whether `in_steps` of the network gives its call in compiled steps,
+            so that no graph grows with the clip.
         protocol: how its paper measures: a name of `ascendvsr.evaluation.protocols`, '' for the keys of `eval`.
+        zoo: its published weights.
         mark: for flow networks: a name that each of its checkpoints has, and the shape of that tensor.
         renamed: for flow networks: what published names begin with -> what they begin with here.
         flow_name: for flow networks: what `ascendvsr flow --model` calls it.
@@ -89,7 +93,9 @@ class Card:
     smallest_tile: Callable[[CfgNode], int] = lambda cfg: 1
     restored_frame: Callable[[CfgNode], int | None] = lambda cfg: None
     shares_frames: bool = False
+    in_steps: bool = False
     protocol: str = ""
+    zoo: tuple[Record, ...] = ()
     mark: tuple[str, tuple[int, ...]] = ("", ())
     renamed: Mapping[str, str] = field(default_factory=dict)
     flow_name: str = ""

@@ -32,11 +32,19 @@ class KerasRunner:
         self.channels = model.in_channels if card.restores else 3
         self.shares_frames = card.shares_frames
         self.dtype = model.compute_dtype
-        self._call = compiled(model, _CALLS[card.kind])
+        self._call = model.in_steps(self._compiled) if card.in_steps else compiled(model, _CALLS[card.kind])
         self._next_window = model.stream(self._compiled) if card.shares_frames else None
 
     def __call__(self, frames: np.ndarray, state: Any = None) -> tuple[np.ndarray, Any]:
-        """See `Runner`."""
+        """See `Runner`. Raises MemoryError where the device's memory runs out."""
+        try:
+            return self._computed(frames, state)
+        except Exception as error:
+            if any(sign in f"{type(error).__name__} {error}" for sign in _OUT_OF_MEMORY):
+                raise MemoryError(f"{self.name} on {frames.shape}: {str(error).splitlines()[0]}") from error
+            raise
+
+    def _computed(self, frames: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
         if self.kind == "recurrent":
             restored, state = self._call(frames, state)
             return ops.convert_to_numpy(restored), state
@@ -50,6 +58,9 @@ class KerasRunner:
 
 # By kind: how many frames a model sees, where it has no `num_frame` that says so.
 _WINDOWS = {"flow": 2, "clip": 0}
+
+# In the names and texts of what the backends raise.
+_OUT_OF_MEMORY = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemoryError", "out of memory")
 
 # By kind: how a model is called.
 _CALLS: dict[str, Callable] = {

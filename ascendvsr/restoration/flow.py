@@ -13,12 +13,14 @@ from ascendcv.utils.flow_io import write_flo
 from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import load_config
 from ascendvsr.models.detect import flow_weights
+from ascendvsr.weights.commands import weights_file
 from ascendvsr.weights.reader import load_checkpoint
 
 
 def flow(arguments: argparse.Namespace) -> None:
     """Runs the command; `ascendvsr.cli` has its arguments. Raises `InputError` for what cannot work."""
     first, second = _read_pair(arguments.first, arguments.second)
+    arguments.checkpoint = weights_file(arguments.checkpoint, yes=arguments.yes)
     card, weights = flow_weights(load_checkpoint(arguments.checkpoint), arguments.checkpoint)
     if card.flow_name != arguments.model:
         raise InputError(

@@ -1,6 +1,5 @@
 """Frames in, restored frames out, by the way in which a network eats time: windows, whole clips or step by step."""
 
-import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -113,16 +112,29 @@ def _stateless(runner: Runner) -> Forward:
 
 
 def _tiled(forward: Forward, scale: int, settings: Settings) -> Forward:
-    if settings.tile is None:
-        return forward
-    return functools.partial(
-        restore_in_tiles,
-        forward,
-        scale=scale,
-        tile=settings.tile,
-        overlap=settings.tile_overlap,
-        blending=settings.blending,
-    )
+    """`forward` in the tiles of the settings, which shrink where memory runs out and they say so."""
+
+    def compute(clips: np.ndarray) -> np.ndarray:
+        nonlocal settings
+        while True:
+            try:
+                if settings.tile is None:
+                    return forward(clips)
+                return restore_in_tiles(
+                    forward,
+                    clips,
+                    scale=scale,
+                    tile=settings.tile,
+                    overlap=settings.tile_overlap,
+                    blending=settings.blending,
+                )
+            except MemoryError:
+                smaller = settings.halved(clips.shape[2:4]) if settings.adapts else None
+                if smaller is None:
+                    raise
+                settings = smaller
+
+    return compute
 
 
 def _windows(runner: Runner, frames: Iterable, settings: Settings) -> Iterator[list]:

@@ -3,33 +3,30 @@
 import contextlib
 import operator
 import os
-import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
-from yacs.config import CfgNode
 
-from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.footage import Frame
 from ascendcv.dataloader.frame_sink import Write, open_sink
-from ascendcv.dataloader.frame_source import ImageSource, VideoSource, open_source, prefetch
-from ascendcv.dataloader.image import IMAGE_SUFFIXES
+from ascendcv.dataloader.frame_source import open_source, prefetch
 from ascendcv.dataloader.pixels import to_pixels, to_unit_rgb
 from ascendcv.utils.errors import InputError
-from ascendvsr.datasets import evaluation_clips
-from ascendvsr.models.card import Card
 from ascendvsr.restoration.loops import restored_frames
+from ascendvsr.restoration.progress import Rates, report_progress, timed
 from ascendvsr.restoration.runner import Runner, as_runner
-from ascendvsr.restoration.settings import Settings, read_settings
-from ascendvsr.restoration.sigma import read_noise_level, sigma_of
+from ascendvsr.restoration.settings import Settings
+from ascendvsr.restoration.shots import marked_at, shots
 
-Source = str | os.PathLike | np.ndarray | Iterable[tuple[str, np.ndarray]]
+Source = str | os.PathLike | np.ndarray | Iterable[Frame | tuple[str, np.ndarray]]
 Sink = str | os.PathLike | contextlib.AbstractContextManager[Write]
+Marker = Callable[[Iterable[Frame]], Iterator[tuple[Frame, bool]]]
+Watcher = Callable[[Frame, np.ndarray], None]
 
 
 def restore(
@@ -39,12 +36,13 @@ def restore(
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     *,
     sigma: float | np.ndarray | None = None,
+    scene_cuts: str | Iterable[int] = "off",
     progress: bool = True,
 ) -> int:
     """Restores every frame of `source` into `sink`; returns how many there were.
 
-    Gray frames stay gray, 16 bits stay 16 bits, and an alpha channel is resized apart (MATLAB bicubic).
-    Values are clipped to [0, 1], scaled to the integer range and rounded half to even.
+    Gray frames stay gray, 16 bits stay 16 bits, and an alpha channel is resized apart (MATLAB bicubic). A video
+    keeps its times, sound, subtitles and colors. What the user should be told comes as `warnings`.
 
     Args:
         network: a Keras model of `ascendvsr.models`, or a runner (`ascendvsr.restoration.runner`), which keeps
@@ -53,7 +51,10 @@ def restore(
             `ascendcv.dataloader.frame_source`.
         sink: a folder, a video file, or one of the sinks of `ascendcv.dataloader.frame_sink`.
         settings: windows, tiles and chunks.
-        sigma: deviation of the noise in 8-bit levels, or a map of it [H, W], for networks that must be told.
+        sigma: standard deviation of the noise in 8-bit levels, or a map of it [H, W], for networks that must be
+            told.
+        scene_cuts: 'auto' finds them, 'off' takes the clip as one shot; or the numbers, from 0, of the frames that
+            shots begin with. Nothing of one shot is used in another.
         progress: whether to say how far it is.
     Raises:
         InputError: a source that cannot be read, a sink that cannot hold the frames; what `restored_frames` raises.
@@ -62,100 +63,85 @@ def restore(
     if isinstance(source, str | os.PathLike | np.ndarray):
         source = open_source(source)
     if isinstance(sink, str | os.PathLike):
-        sink = open_sink(sink, fps=getattr(source, "fps", None) or 24)
-    runner, originals, count = as_runner(network), deque(), 0
-
-    def inputs() -> Iterator[np.ndarray]:
-        for name, pixels in frames:
-            originals.append((name, pixels))
-            yield to_unit_rgb(pixels)
-
-    with sink as write, contextlib.closing(prefetch(source)) as frames:
-        restored = restored_frames(runner, inputs(), settings, sigma=sigma)
-        if progress:
-            restored = report_progress(restored, operator.length_hint(source), getattr(source, "name", "frames"))
-        for frame in restored:
-            count += 1
-            name, original = originals.popleft()
-            write(name, to_pixels(frame, original, runner.scale))
-    return count
+        footage = getattr(source, "footage", None)
+        sink = open_sink(sink, like=footage, fps=getattr(source, "fps", None) or Fraction(24))
+    rates = restore_frames(
+        as_runner(network), source, sink, settings, sigma=sigma, mark=marker(scene_cuts), progress=progress
+    )
+    for note in [*getattr(source, "notes", ()), *getattr(sink, "notes", ())]:
+        warnings.warn(note, stacklevel=2)
+    return rates.frames
 
 
-def report_progress(items: Iterable, total: int, name: str) -> Iterator:
-    """Passes on `items`; a bar with the remaining time on a terminal, a line every half minute elsewhere."""
-    start = last = time.monotonic()
-    with tqdm(desc=name, total=total or None, unit="frame", leave=False, disable=not sys.stderr.isatty()) as bar:
-        for count, item in enumerate(items, start=1):
-            yield item
-            bar.update()
-            now = time.monotonic()
-            if bar.disable and now - last > 30:
-                last, rate = now, count / (now - start)
-                left = tqdm.format_interval((total - count) / rate) if total > count else "?"
-                print(f"{name}: {count} of {total or '?'} frames, {rate:.2f} frames/s, {left} left", flush=True)
+def marker(scene_cuts: str | Iterable[int]) -> Marker:
+    """What finds the first frames of shots, by the argument `scene_cuts` of `restore`."""
+    if scene_cuts == "auto":
+        from ascendcv.dataloader.scene_cuts import mark_cuts
+
+        return mark_cuts
+    cuts = () if scene_cuts == "off" else scene_cuts
+    if isinstance(cuts, str):
+        raise InputError(f"scene cuts are auto, off or a list of frame numbers, not {cuts!r}")
+    return lambda frames: marked_at(frames, cuts)
 
 
-def inference(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> None:
-    """The command: restores `inference.input` into `inference.output`, or else data_dir's evaluation set.
+def restore_frames(
+    runner: Runner,
+    source: Iterable[Frame | tuple[str, np.ndarray]],
+    sink: contextlib.AbstractContextManager[Write],
+    settings: Settings,
+    *,
+    sigma: float | np.ndarray | None = None,
+    mark: Marker,
+    watch: Watcher | None = None,
+    progress: bool = True,
+) -> Rates:
+    """The work of `restore` on an opened source and sink.
 
-    The input is a folder of frames, a folder of such folders, an image or a video. The evaluation set goes to
-    NAME/FOLDER/FRAME.png below output_dir/inference_result_dir, as the TensorFlow release put it. All inputs
-    are checked before `network()` is called, which gives the runner.
-    Raises what `restore` raises.
+    `watch(frame, pixels)` is called with each frame and what became of it.
     """
-    jobs = _jobs(cfg)
-    for source, _ in jobs:
-        for note in source.notes:
-            print(note)
-    settings, sigma = read_settings(cfg, card), read_noise_level(cfg, card)
-    names = [Path(source.name).name if cfg.inference.input else source.name for source, _ in jobs]
-    levels = [sigma_of(sigma, name) for name in names]
-    sinks = [
-        open_sink(
-            target,
-            fps=source.fps or Fraction(str(cfg.inference.fps)),
-            num_threads=cfg.writer_num_threads,
-            queue_size=cfg.writer_queue_size,
+    originals: deque[Frame] = deque()
+    rates = Rates()
+
+    def inputs(shot: Iterable[Frame]) -> Iterator[np.ndarray]:
+        for frame in shot:
+            originals.append(frame)
+            yield to_unit_rgb(frame.pixels)
+
+    with sink as write, contextlib.closing(prefetch(timed(_frames(source), rates))) as frames:
+        restored = _computed(
+            rates,
+            (
+                pixels
+                for shot in shots(mark(frames))
+                for pixels in restored_frames(runner, inputs(shot), settings, sigma=sigma)
+            ),
         )
-        for source, target in jobs
-    ]
-    runner = network()
-    for (source, target), sink, level in zip(jobs, sinks, levels, strict=True):
+        if progress:
+            name = getattr(source, "name", "frames")
+            restored = report_progress(restored, operator.length_hint(source), name, rates)
+        for values in restored:
+            frame = originals.popleft()
+            pixels = to_pixels(values, frame.pixels, runner.scale)
+            write(frame.name, pixels, frame)
+            if watch is not None:
+                watch(frame, pixels)
+            rates.frames += 1
+    rates.writing = getattr(sink, "seconds", 0.0)
+    return rates
+
+
+def _frames(source: Iterable[Frame | tuple[str, np.ndarray]]) -> Iterator[Frame]:
+    """Frames; a pair of name and pixels becomes one."""
+    return (item if isinstance(item, Frame) else Frame(*item) for item in source)
+
+
+def _computed(rates: Rates, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Passes on restored frames; the time that they take counts as computing."""
+    while True:
         start = time.perf_counter()
-        count = restore(runner, source, sink, settings, sigma=level)
-        seconds = time.perf_counter() - start
-        print(f"{target}: {count} frames, {1000 * seconds / count:.0f} ms per frame", flush=True)
-
-
-def _jobs(cfg: CfgNode) -> list[tuple[ImageSource | VideoSource, Path]]:
-    """What to restore, opened and checked, and where it goes."""
-    results = Path(cfg.inference.output or Path(cfg.output_dir, cfg.inference_result_dir))
-    if not cfg.inference.input:
-        clips = evaluation_clips(cfg)
-        return [(ImageSource(clip.lq, clip.name), results / clip_folder(clip)) for clip in clips]
-    path = Path(cfg.inference.input)
-    folders = _clip_folders(path)
-    if folders:
-        if results.resolve().is_relative_to(path.resolve()):
-            raise InputError(f"{results} is inside {path}: its frames would be restored again; name another output")
-        return [(open_source(folder), results / folder.name) for folder in folders]
-    source = open_source(path)
-    if not cfg.inference.output:
-        results /= f"{path.stem}.mp4" if isinstance(source, VideoSource) else path.stem
-    occupied = path.parent if path.is_file() and isinstance(source, ImageSource) else path
-    if results.resolve() == occupied.resolve():
-        raise InputError(f"restored frames would go where {path} is: name another output")
-    return [(source, results)]
-
-
-def _clip_folders(path: Path) -> list[Path]:
-    """The folders of frames in a folder that has no frames itself."""
-    if not path.is_dir() or any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
-        return []
-    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-
-
-def clip_folder(clip: Clip) -> Path:
-    """Where the restored frames of a clip of a set go: NAME/FOLDER, as its low-quality frames are stored."""
-    folder = clip.lq[0].parent
-    return Path(clip.name, folder.name if folder.name != clip.name else folder.parent.name)
+        frame = next(frames, None)
+        rates.computing += time.perf_counter() - start
+        if frame is None:
+            return
+        yield frame

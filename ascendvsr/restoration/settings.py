@@ -1,11 +1,13 @@
 """How to restore: windows, tiles and chunks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
 from ascendvsr.models.card import Card
+
+SMALLEST_TILE = 32  # side in pixels of tiles that are chosen by the memory that there is
 
 
 @dataclass(frozen=True)
@@ -16,20 +18,30 @@ class Settings:
         window_ends: what stands in for frames before the first and after the last where a network sees a window:
             replicate, reflection, reflection_circle or circle (`ascendcv.dataloader.windows`).
         tile: (height, width) in input pixels; None: whole frames.
-        tile_overlap: in input pixels; see `ascendvsr.restoration.tiles`.
+        tile_overlap: in input pixels, one number or (rows, columns); see `ascendvsr.restoration.tiles`.
         tile_frames: frames that a network which restores whole clips gets at once; 0: all.
         tile_frames_overlap: frames; see `ascendvsr.restoration.chunks`.
         blending: of tiles and chunks: seamless, or official, as RVRT's test program.
         batch_size: windows that a network gets at once.
+        adapts: where memory runs out, go on with tiles of half the size.
     """
 
     window_ends: str = "replicate"
     tile: tuple[int, int] | None = None
-    tile_overlap: int = 32
+    tile_overlap: int | tuple[int, int] = 32
     tile_frames: int = 32
     tile_frames_overlap: int = 8
     blending: str = "seamless"
     batch_size: int = 1
+    adapts: bool = False
+
+    def halved(self, size: tuple[int, int]) -> "Settings | None":
+        """With tiles of half the pixels, of frames of this (height, width); None: they would be too small."""
+        height, width = self.tile or size
+        height, width = (height // 2, width) if height >= width else (height, width // 2)
+        if min(height, width) < SMALLEST_TILE:
+            return None
+        return replace(self, tile=(height, width), tile_overlap=min(32, min(height, width) // 2))
 
 
 def read_settings(cfg: CfgNode, card: Card) -> Settings:

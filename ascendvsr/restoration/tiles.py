@@ -17,6 +17,7 @@ import numpy as np
 from ascendcv.utils.errors import InputError
 
 Forward = Callable[[np.ndarray], np.ndarray]
+Overlap = int | tuple[int, int]
 
 
 class Tiling:
@@ -25,8 +26,8 @@ class Tiling:
     Args:
         size: (height, width) of frames, in input pixels.
         tile: the same of tiles; a frame that is smaller is one tile.
-        overlap: of neighbouring tiles, in input pixels; less than the tile. The tiles at the bottom and right
-            edges overlap more, so that all have one size.
+        overlap: of neighboring tiles, in input pixels, less than the tile: one number, or (rows, columns). The
+            tiles at the bottom and right edges overlap more, so that all have one size.
         scale: of the output's size over the input's.
         blending: 'seamless' or 'official'.
     Raises:
@@ -34,12 +35,14 @@ class Tiling:
     """
 
     def __init__(
-        self, size: tuple[int, int], tile: tuple[int, int], overlap: int, scale: int, blending: str = "seamless"
+        self, size: tuple[int, int], tile: tuple[int, int], overlap: Overlap, scale: int, blending: str = "seamless"
     ):
-        self.size, self.overlap, self.scale = size, overlap, scale
+        self.size, self.scale = size, scale
+        self.overlap = (overlap, overlap) if isinstance(overlap, int) else overlap
         self.tile = min(tile[0], size[0]), min(tile[1], size[1])
         self._weights = BLENDINGS[blending]
-        rows, columns = (tile_starts(length, part, overlap) for length, part in zip(size, self.tile, strict=True))
+        axes = zip(size, self.tile, self.overlap, strict=True)
+        rows, columns = (tile_starts(length, part, shared) for length, part, shared in axes)
         self.places = [(top, left) for top in rows for left in columns]
 
     def cut(self, clips: np.ndarray) -> Iterator[np.ndarray]:
@@ -63,8 +66,8 @@ class Tiling:
                 )
             if top == left == 0:
                 blended = np.zeros((*tile.shape[:-3], *total.shape[:2], tile.shape[-1]), np.float32)
-            weight_y = self._weights(top, self.tile[0], self.size[0], self.overlap, scale)
-            weight_x = self._weights(left, self.tile[1], self.size[1], self.overlap, scale)
+            weight_y = self._weights(top, self.tile[0], self.size[0], self.overlap[0], scale)
+            weight_x = self._weights(left, self.tile[1], self.size[1], self.overlap[1], scale)
             weight = (weight_y[:, np.newaxis] * weight_x)[..., np.newaxis]
             area = np.s_[top * scale : top * scale + height, left * scale : left * scale + width]
             blended[..., *area, :] += weight * tile
@@ -79,7 +82,7 @@ def restore_in_tiles(
     *,
     scale: int,
     tile: tuple[int, int],
-    overlap: int,
+    overlap: Overlap,
     blending: str = "seamless",
 ) -> np.ndarray:
     """`forward(clips)` [N, T, H, W, C] -> [..., scale*H, scale*W, C], computed one tile of the frame at a time.

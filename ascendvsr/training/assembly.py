@@ -38,7 +38,7 @@ def make_trainer(plan: Plan) -> Trainer:
     if plan.newest:
         restore_state(trainer, plan.newest, load_weights)
         logger.info("Going on from %s", plan.newest)
-        for warning in resume_warnings(plan.cfg, plan.batch_size, plan.newest):
+        for warning in resume_warnings(plan.noted, plan.newest):
             logger.warning(warning)
     else:
         begin(plan, training, trainer)
@@ -85,6 +85,7 @@ def build_trainer(plan: Plan, training: Training) -> Trainer:
         strategy=strategy,
         other_rates=plan.other_rates,
         steps_per_epoch=plan.steps_per_epoch,
+        epochs_ahead=plan.epochs_ahead,
         active=groups.active,
         ema_model=ema_model,
         ema_decay=solver.ema_decay,

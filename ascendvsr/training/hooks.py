@@ -9,7 +9,7 @@ import numpy as np
 from ascendcv.runner.hooks.averages import Averages
 from ascendcv.runner.hooks.csv_file import CsvFile
 from ascendcv.runner.hooks.epochs import Epochs
-from ascendcv.runner.hooks.hook import Hook
+from ascendcv.runner.hooks.hook import Hook, InEpochs
 from ascendcv.runner.hooks.log_line import LogLine
 from ascendcv.runner.hooks.nonfinite import NonFiniteWatch
 from ascendcv.runner.hooks.notify import Notify
@@ -26,7 +26,6 @@ from ascendvsr.models.keras_runner import KerasRunner
 from ascendvsr.models.training import Training
 from ascendvsr.training.offsets import offset_magnitudes
 from ascendvsr.training.plan import Plan, Validation
-from ascendvsr.training.resume import noted_settings
 from ascendvsr.weights.mapping import save_weights
 
 
@@ -37,7 +36,6 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
     if not plan.is_chief:
         return [watch]
     log = output_dir / "log"
-    every = functools.partial(_steps, plan.steps_per_epoch)
     epochs = Epochs(log, save_mat=solver.save_mat)
     hooks = [
         watch,
@@ -52,7 +50,7 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
             clear_interval=solver.sample_clear_interval,
         ),
         ValidationHook(
-            every(solver.validation_interval, solver.validation_epochs),
+            InEpochs(solver.validation_epochs) or solver.validation_interval,
             functools.partial(_scores, plan.validation, training),
         ),
         CsvFile(log / "log.csv"),
@@ -60,10 +58,10 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
         epochs,
         CheckpointSaver(
             plan.store,
-            every(solver.checkpoint_interval, solver.checkpoint_epochs),
+            InEpochs(solver.checkpoint_epochs) or solver.checkpoint_interval,
             save_weights,
             best_by=solver.best_key,
-            settings=noted_settings(plan.cfg, plan.batch_size),
+            settings=plan.noted,
         ),
         Plots(log / "log.csv", output_dir / "plots"),
     ]
@@ -72,11 +70,6 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
     if solver.save_sources:
         hooks.append(Sources(output_dir / "config", ("ascendcv", "ascendvsr")))
     return hooks
-
-
-def _steps(steps_per_epoch: int, interval: int, epochs: int) -> int:
-    """An interval in updates, of the two that a configuration may give."""
-    return epochs * steps_per_epoch or interval
 
 
 def _pictures(training: Training, model: keras.Model, batch: Batch) -> dict[str, np.ndarray]:

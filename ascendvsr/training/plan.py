@@ -26,7 +26,7 @@ from ascendvsr.models.card import Card, imported
 from ascendvsr.restoration.settings import Settings, read_settings
 from ascendvsr.restoration.sigma import Sigma, validation_noise_level
 from ascendvsr.training.groups import check_groups
-from ascendvsr.training.resume import check_resumable
+from ascendvsr.training.resume import check_resumable, epochs_ahead, noted_settings
 from ascendvsr.weights.reader import load_checkpoint
 
 
@@ -56,6 +56,7 @@ class Plan:
         initial_weights: of `init_from`, where it begins.
         batch_size: samples per batch, over all devices.
         steps_per_epoch: updates per pass over the data.
+        epochs_ahead: updates that the count of epochs is ahead of the steps, see `ascendcv.runner.trainer.Trainer`.
         schedule: update -> learning rate.
         other_rates: update -> further rates of the optimizer that change.
         total_steps: updates.
@@ -72,6 +73,7 @@ class Plan:
     initial_weights: dict[str, np.ndarray] | None
     batch_size: int
     steps_per_epoch: int
+    epochs_ahead: int
     schedule: Schedule
     other_rates: Callable[[int], Mapping[str, float]]
     total_steps: int
@@ -85,6 +87,11 @@ class Plan:
     def workers(self) -> int:
         """How many processes train together."""
         return len(self.cluster.workers) if self.cluster else 1
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """What checkpoints keep of the settings."""
+        return noted_settings(self.cfg, self.card, self.batch_size, self.steps_per_epoch, self.epochs_ahead)
 
     @property
     def is_chief(self) -> bool:
@@ -116,7 +123,7 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         cfg.output_dir, card.name, solver.keep_checkpoints, solver.keep_best, lowest=solver.best_is == "lowest"
     )
     batch_size = cfg.data.train_batch_size * max(cfg.rank_size, len(cluster.workers) if cluster else 1)
-    newest = None if finds_rate else _newest(cfg, store, batch_size)
+    newest = None if finds_rate else _newest(cfg, store)
     if solver.save_mat:
         require_scipy()
     inputs = imported(card.read_inputs)(cfg, newest is None) if card.read_inputs else None
@@ -128,6 +135,7 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
     else:
         batches = max(inputs.samples // batch_size, 1)
     epoch = batches * card.updates_per_batch(cfg)
+    ahead = epochs_ahead(newest, epoch, card.updates_per_batch(cfg)) if newest else 0
     validates = not finds_rate and (solver.validation_interval or solver.validation_epochs)
     return Plan(
         cfg=cfg,
@@ -141,7 +149,8 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         initial_weights=initial_weights,
         batch_size=batch_size,
         steps_per_epoch=epoch,
-        **(_rising(cfg) if finds_rate else _scheduled(cfg, epoch)),
+        epochs_ahead=ahead,
+        **(_rising(cfg) if finds_rate else _scheduled(cfg, epoch, ahead)),
     )
 
 
@@ -154,7 +163,7 @@ def _read_cluster(cfg: CfgNode) -> Cluster | None:
     return cluster
 
 
-def _newest(cfg: CfgNode, store: CheckpointStore, batch_size: int) -> Path | None:
+def _newest(cfg: CfgNode, store: CheckpointStore) -> Path | None:
     """The checkpoint to go on from. Raises `InputError` where there is one and the run is said to begin."""
     newest = store.newest()
     if newest is None:
@@ -164,7 +173,7 @@ def _newest(cfg: CfgNode, store: CheckpointStore, batch_size: int) -> Path | Non
             f"{cfg.output_dir} holds checkpoints up to step {store.steps()[-1]}: say continue_training True to "
             "go on from there, or choose another output_dir"
         )
-    check_resumable(cfg, batch_size, newest)
+    check_resumable(cfg, newest)
     return newest
 
 
@@ -175,18 +184,28 @@ def _read_validation(cfg: CfgNode, card: Card) -> Validation:
     return Validation(clips, protocol, read_settings(cfg, card), validation_noise_level(cfg, card))
 
 
-def _scheduled(cfg: CfgNode, epoch: int) -> dict[str, Any]:
-    """The rates of `solver.lr_schedule`; OneCycle moves the optimizer's momentum too."""
+def _scheduled(cfg: CfgNode, epoch: int, ahead: int) -> dict[str, Any]:
+    """The rates of `solver.lr_schedule`; OneCycle moves the optimizer's momentum too.
+
+    Where the schedule counts epochs, it is as far `ahead` of the steps as these.
+    """
     settings = cfg.solver.lr_schedule
+    ahead = ahead if settings.unit == "epochs" else 0
     with naming_keys("solver.lr_schedule"):
         schedule = make_schedule(settings, epoch)
     momentum = make_momentum_schedule(settings, epoch)
     name = "momentum" if cfg.solver.optimizer.type == "momentum" else "beta_1"
     return {
-        "schedule": schedule,
-        "other_rates": functools.partial(_rates, {name: momentum} if momentum else {}),
-        "total_steps": total_steps(settings, epoch),
+        "schedule": functools.partial(_shifted, schedule, ahead),
+        "other_rates": functools.partial(
+            _rates, {name: functools.partial(_shifted, momentum, ahead)} if momentum else {}
+        ),
+        "total_steps": total_steps(settings, epoch) - ahead,
     }
+
+
+def _shifted(schedule: Schedule, ahead: int, step: int) -> float:
+    return schedule(step + ahead)
 
 
 def _rising(cfg: CfgNode) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from yacs.config import CfgNode
 
 from ascendcv.runner.checkpoint import read_meta
 from ascendcv.utils.errors import InputError
+from ascendvsr.config.schema import settings
+from ascendvsr.models.card import Card
 
 # Another value is another training; the position in the data, for one, counts clips of this length.
 _FIXED = {
@@ -15,7 +17,7 @@ _FIXED = {
     "solver.optimizer.type": "the optimizer",
 }
 # Another value is allowed, but the samples that come are not those that the run would have seen.
-_FREE = {
+_OTHER_SAMPLES = {
     "batch_size": "the global batch size",
     "data.train_in_size": "the crop",
     "random_seed": "the random seed",
@@ -23,36 +25,69 @@ _FREE = {
 }
 
 
-def noted_settings(cfg: CfgNode, batch_size: int) -> dict[str, Any]:
-    """What a checkpoint keeps of the configuration, by key; 'batch_size' is that of all devices together."""
-    noted = {key: _get(cfg, key) for key in [*_FIXED, *_FREE] if key != "batch_size"}
-    return noted | {"batch_size": batch_size}
+def noted_settings(
+    cfg: CfgNode, card: Card, batch_size: int, steps_per_epoch: int, epochs_ahead: int
+) -> dict[str, Any]:
+    """What a checkpoint keeps of the configuration, by key: all that says how the network is trained, and on what.
+
+    'batch_size' is that of all devices together; 'epochs_ahead' is explained in `ascendcv.runner.trainer.Trainer`.
+    """
+    sections = {"model", "data", "solver", "random_seed", *card.settings}
+    noted = {key: _get(cfg, key) for key in settings() if key.partition(".")[0] in sections}
+    return noted | {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "epochs_ahead": epochs_ahead}
 
 
-def check_resumable(cfg: CfgNode, batch_size: int, newest: Path) -> None:
+def check_resumable(cfg: CfgNode, newest: Path) -> None:
     """Raises `InputError` where the checkpoint is of a run that this configuration cannot go on with."""
-    for key, (before, now) in _differences(cfg, batch_size, newest).items():
-        if key in _FIXED:
-            raise InputError(
-                f"{newest.parent} holds a run with {key} {before}, and the configuration says {now}: "
-                f"{_FIXED[key]} cannot change in a run; say {key} {before}, or begin in another output_dir with "
-                "init_from"
+    fixed = {key: _get(cfg, key) for key in _FIXED}
+    for key, (before, now) in _differences(fixed, newest).items():
+        raise InputError(
+            f"{newest.parent} holds a run with {key} {before}, and the configuration says {now}: "
+            f"{_FIXED[key]} cannot change in a run; say {key} {before}, or begin in another output_dir with "
+            "init_from"
+        )
+
+
+def epochs_ahead(newest: Path, steps_per_epoch: int, updates_per_batch: int) -> int:
+    """By how many updates the count of epochs is ahead of a checkpoint's step, so that it goes on where it was.
+
+    Where epochs have become shorter or longer, their count goes on with the part of the present one that is done.
+    """
+    meta = read_meta(newest)
+    noted = meta.get("settings", {})
+    before, ahead = noted.get("steps_per_epoch", steps_per_epoch), noted.get("epochs_ahead", 0)
+    if before == steps_per_epoch:
+        return ahead
+    batches = round((meta["step"] + ahead) / before * steps_per_epoch / updates_per_batch)
+    return batches * updates_per_batch - meta["step"]
+
+
+def resume_warnings(noted: dict[str, Any], newest: Path) -> list[str]:
+    """What is different in the settings of a run that goes on, for the log; `noted` are those of now."""
+    warnings = []
+    for key, (before, now) in _differences(noted, newest).items():
+        if key in _OTHER_SAMPLES:
+            warnings.append(
+                f"{_OTHER_SAMPLES[key]} was {before} and is {now} now ({key}): from here on the samples are others"
             )
+        elif key == "steps_per_epoch":
+            warnings.append(
+                f"an epoch had {before} steps and has {now} now (steps_per_epoch): the count of epochs, and a "
+                "schedule in epochs, goes on where it was"
+            )
+        elif key != "epochs_ahead":
+            warnings.append(f"{key} was {_shown(before)} and is {_shown(now)} now")
+    return warnings
 
 
-def resume_warnings(cfg: CfgNode, batch_size: int, newest: Path) -> list[str]:
-    """What is different in the configuration of a run that goes on, for the log."""
-    return [
-        f"{_FREE[key]} was {before} and is {now} now ({key}): from here on the samples are others"
-        for key, (before, now) in _differences(cfg, batch_size, newest).items()
-        if key in _FREE
-    ]
-
-
-def _differences(cfg: CfgNode, batch_size: int, newest: Path) -> dict[str, tuple[Any, Any]]:
+def _differences(now: dict[str, Any], newest: Path) -> dict[str, tuple[Any, Any]]:
     """Key -> its value in the checkpoint and now, where these differ."""
-    noted, now = read_meta(newest).get("settings", {}), noted_settings(cfg, batch_size)
+    noted = read_meta(newest).get("settings", {})
     return {key: (noted[key], now[key]) for key in now if key in noted and noted[key] != now[key]}
+
+
+def _shown(value: Any) -> Any:
+    return "''" if value == "" else value
 
 
 def _get(cfg: CfgNode, key: str) -> Any:

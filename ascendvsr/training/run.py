@@ -2,12 +2,15 @@
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from yacs.config import CfgNode
 
 from ascendcv.runner.logs import logging_to
+from ascendcv.utils.errors import InputError
 from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import save_config
 from ascendvsr.deployment import cost
@@ -23,9 +26,14 @@ def train(cfg: CfgNode) -> None:
     130 or 143 after SIGINT or SIGTERM, with the state saved; `RuntimeError` when training has blown up.
     """
     plan = read_plan(cfg)
-    import_tensorflow()
     output_dir, time = Path(cfg.output_dir), datetime.now().strftime("%Y%m%dT%H%M%S")
-    with logging_to(output_dir / "log" / f"train-{time}.log" if plan.is_chief else None):
+    with contextlib.ExitStack() as stack:
+        if plan.is_chief:
+            stack.enter_context(_only_run_in(output_dir))
+            if plan.store.newest() != plan.newest:
+                raise InputError(f"another training has written into {output_dir} just now: start this one again")
+        import_tensorflow()
+        stack.enter_context(logging_to(output_dir / "log" / f"train-{time}.log" if plan.is_chief else None))
         if plan.is_chief:
             save_config(cfg, output_dir / "config" / f"train-{time}.yaml")
         from ascendcv.ops.registry import implementation
@@ -40,3 +48,25 @@ def train(cfg: CfgNode) -> None:
         logger.info("%s at step %d", "Stopped" if stopped_by else "Done", trainer.step)
     if stopped_by:
         raise SystemExit(128 + stopped_by)
+
+
+@contextlib.contextmanager
+def _only_run_in(output_dir: Path) -> Iterator[None]:
+    """Inside the block, no other process trains into `output_dir`. Raises `InputError` where one does.
+
+    The lock is the operating system's, and ends with the process however that ends; its file stays.
+    """
+    file = output_dir / "log" / ".lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"another training runs in {output_dir} (it holds the lock {file}): choose another output_dir, or wait "
+            "until that one has ended"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -13,6 +13,7 @@ import numpy as np
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 from ascendvsr.weights import h5_file
+from ascendvsr.weights.cache import local_file
 from ascendvsr.weights.names import named_constants, named_variables
 from ascendvsr.weights.reader import load_checkpoint, naming, recognise
 
@@ -101,7 +102,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike, strict: bool = Tru
 
     Raises `InputError` for a file that cannot be read and, with `strict`, for one that is not the network's.
     """
-    path = Path(path)
+    path = local_file(path)
     with naming(path):
         by_keras_alone = path.is_file() and recognise(path) == "h5" and not h5_file.has_official_names(path)
     if by_keras_alone:

@@ -15,6 +15,7 @@ import numpy as np
 from ascendcv.runner.checkpoint import META, damage
 from ascendcv.utils.errors import InputError
 from ascendvsr.weights import h5_file, npz_file, safetensors_file, torch_file
+from ascendvsr.weights.cache import local_file
 
 # What wrappers for several devices, compilation or training loops put before every name.
 _PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -32,13 +33,14 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Reads torch files (zip and legacy), safetensors, npz and this project's `.weights.h5`, told apart by what
     is in them, and training checkpoints `<Model>-<step>/`; of a run's folder, the newest of these. Where a
     file or a folder has the moving average of the weights (`params_ema`, `ema.weights.h5`) beside the
-    weights, the average is read. Prefixes that every name has (`module.`) are removed. Floating-point values
+    weights, the average is read. The name of published weights (`ascendvsr.models.zoo`) means their file, where it
+    was downloaded before. Prefixes that every name has (`module.`) are removed. Floating-point values
     become float32.
 
     Raises `InputError`, naming the file, for one that is missing, damaged, of another kind, without weights,
     or that asks for anything to be executed.
     """
-    path = Path(path)
+    path = local_file(path)
     with naming(path):
         if path.is_dir():
             path = _file_of_folder(path)

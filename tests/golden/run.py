@@ -53,9 +53,9 @@ class Result:
 def run_file(path: Path, impl: str | None = None) -> Result:
     """Rebuilds the case in the .json `path`, with the op implementation `impl` where ops have several.
 
-    A training step, and a case that is to be computed in float64, which compiled kernels refuse, is run three
-    times: composed in float64, composed in float32 and with the compiled kernels in float32; see
-    `compare_implementations`.
+    A case that is to be computed in float64, which compiled kernels refuse, is composed; by a kernel's name it runs
+    in float32. A training step is run three times: composed in float64, composed in float32 and with the compiled
+    kernels in float32; see `compare_implementations`.
     """
     try:
         case = Case(path)
@@ -77,7 +77,10 @@ def run_file(path: Path, impl: str | None = None) -> Result:
 
 
 def _differences(case: Case, adapter: Callable[[Case], dict], impl: str | None) -> list[Difference]:
-    if case.kind != "train_step" and case.compute_in == "float32":
+    if case.kind != "train_step":
+        if case.compute_in == "float64" and impl in (None, "auto", "tf"):
+            with double_precision():
+                return compare(case, adapter(case.in_double_precision()))
         with _implementation(impl):
             return compare(case, adapter(case))
     with double_precision():

@@ -52,8 +52,8 @@ class Averages(Hook):
                 "elapsed": trainer.elapsed,
             }
             if trainer.steps_per_epoch:
-                left = -trainer.step % trainer.steps_per_epoch
-                trainer.scalars["epoch"] = trainer.step / trainer.steps_per_epoch
+                left = -trainer.epoch_step % trainer.steps_per_epoch
+                trainer.scalars["epoch"] = trainer.epoch_step / trainer.steps_per_epoch
                 trainer.scalars["eta_epoch"] = self._seconds(left)
             self._durations.clear()
 

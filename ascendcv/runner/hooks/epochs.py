@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ascendcv.runner.hooks.csv_file import read_rows, write_rows
-from ascendcv.runner.hooks.hook import Hook
+from ascendcv.runner.hooks.hook import Hook, InEpochs
 from ascendcv.runner.hooks.log_line import format_duration
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
@@ -53,7 +53,7 @@ class Epochs(Hook):
                     self._sums[name] = self._sums.get(name, 0.0) + report[name]
                     self._counts[name] = self._counts.get(name, 0) + 1
         self._scores |= {name: score for name, score in trainer.scalars.items() if name.startswith("val/")}
-        if trainer.due(trainer.steps_per_epoch):
+        if trainer.due(InEpochs(1)):
             self._finish(trainer)
 
     def state(self) -> dict[str, Any]:

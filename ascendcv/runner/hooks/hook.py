@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from ascendcv.runner.trainer import Trainer
 
 
+class InEpochs(int):
+    """A number of epochs, where otherwise a number of updates is meant."""
+
+
 class Hook:
     """Something that happens beside training. A hook overrides what it needs.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ascendcv.runner.hooks.csv_file import read_rows
-from ascendcv.runner.hooks.hook import Hook
+from ascendcv.runner.hooks.hook import Hook, InEpochs
 from ascendcv.utils.files import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Plots(Hook):
 
     def after_batch(self, trainer) -> None:
         rested = time.monotonic() - self._drawn_at >= self.pause
-        if rested and trainer.due(trainer.steps_per_epoch) and trainer.epoch > 1 and can_draw():
+        if rested and trainer.due(InEpochs(1)) and trainer.epoch > 1 and can_draw():
             self._draw()
             self._drawn_at = time.monotonic()
 

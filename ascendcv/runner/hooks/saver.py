@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class CheckpointSaver(Hook):
-    """Saves the state every `interval` updates (0: only at the end) and at the end, also after a stop signal.
+    """Saves the state every `interval` updates or epochs (0: only at the end) and at the end, also after a stop.
 
     Where another hook has put `best_by` into `trainer.scalars` the checkpoint notes it as its score; a state whose
     score is among the best that the store keeps is saved in any case. Comes after all hooks that have a state.

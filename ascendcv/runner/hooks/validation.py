@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class Validation(Hook):
-    """Every `interval` updates scores the network (its moving average, where there is one).
+    """Every `interval` updates or epochs scores the network (its moving average, where there is one).
 
     `evaluate(model)` gives {'psnr': ..., ...}; they go to the log and as 'val/psnr', ... to
     `trainer.scalars`.

@@ -8,6 +8,7 @@ from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import flag, integer, number, path, word
 from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.cdvd_tsp.weights import detect
+from ascendvsr.models.cdvd_tsp.zoo import ZOO
 
 SETTINGS = {
     "n_resblock": integer(3, "residual blocks at each place of the reconstruction network", high=1000),
@@ -43,6 +44,7 @@ CARDS = (
         arguments=arguments,
         detect=detect,
         settings={"cdvd_tsp": SETTINGS},
+        zoo=ZOO,
         training="ascendvsr.models.cdvd_tsp.training:CDVDTSPTraining",
         read_inputs="ascendvsr.models.cdvd_tsp.inputs:read_inputs",
         shares_frames=True,

@@ -18,6 +18,7 @@ from ascendcv.ops.warp import warp
 from ascendvsr.layers.flow_blocks import visible
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.models.flow.pwcnet import PWCNet
+from ascendvsr.models.presets import Pretrained
 
 _CHANNELS = 3  # of frames: the flow network and the cascade take nothing else
 _KERNEL = 5
@@ -35,7 +36,7 @@ class Frames(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class CDVDTSP(keras.Model):
+class CDVDTSP(Pretrained, keras.Model):
     """Deblurs the middle frame of a window.
 
     Args:

@@ -17,10 +17,11 @@ from ascendcv.layers.conv_transpose import Conv2DTranspose
 from ascendcv.ops.color import rgb_to_ycbcr, ycbcr_to_rgb
 from ascendcv.utils.errors import InputError
 from ascendvsr.layers.padding import to_multiple
+from ascendvsr.models.presets import Pretrained
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class DBN(keras.Model):
+class DBN(Pretrained, keras.Model):
     """Restores the middle frame of a window of blurred frames.
 
     Args:

@@ -15,12 +15,13 @@ from ascendvsr.layers.padding import to_multiple
 from ascendvsr.models.deblur_devil.dbn import EncoderDecoder, middle_of, restore_center
 from ascendvsr.models.flow.flownet1s import FlowNet1S
 from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
+from ascendvsr.models.presets import Pretrained
 
 _FLOW_NETWORKS = {"pwcnet": PWCNetDevil, "flownet1s": FlowNet1S}
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class FlowDBN(keras.Model):
+class FlowDBN(Pretrained, keras.Model):
     """Restores the middle frame of a window of blurred frames.
 
     Args:

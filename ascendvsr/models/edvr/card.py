@@ -8,6 +8,7 @@ from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import flag, integer, number, word
 from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.edvr.weights import detect
+from ascendvsr.models.edvr.zoo import ZOO
 
 SETTINGS = {
     "with_tsa": flag(True, "temporal and spatial attention; else one 1x1 convolution fuses the frames"),
@@ -103,6 +104,7 @@ CARDS = (
         arguments=arguments,
         detect=detect,
         settings={"edvr": SETTINGS},
+        zoo=ZOO,
         training="ascendvsr.models.edvr.training:EDVRTraining",
         channels=lambda cfg: cfg.edvr.num_in_ch,
         restored_frame=lambda cfg: cfg.edvr.center_frame_idx,

@@ -15,10 +15,13 @@ from ascendcv.ops.resize import resize
 from ascendcv.ops.shuffle import pixel_shuffle
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.residual import ResidualBlockNoBN
+from ascendvsr.models.presets import Pretrained
+
+SLOPE = 0.1  # of the leaky ReLU below 0
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class EDVR(keras.Model):
+class EDVR(Pretrained, keras.Model):
     """Restores the middle frame of a window: x4 super-resolution, or deblurring at the input's size.
 
     Args:

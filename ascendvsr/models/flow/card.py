@@ -8,6 +8,7 @@ from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import flag, number, path, word
 from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.flow.weights import by_mark
+from ascendvsr.models.flow.zoo import BIMNET_ZOO, PWCNET_ZOO, SPYNET_ZOO
 
 SETTINGS = {
     "div_flow": number(
@@ -50,6 +51,7 @@ SPYNET = Card(
     network="ascendvsr.models.flow.spynet:SpyNet",
     arguments=lambda cfg: {},
     detect=by_mark("SpyNet", _SPYNET_MARK, "six levels"),
+    zoo=SPYNET_ZOO,
     mark=_SPYNET_MARK,
     flow_name="spynet",
 )
@@ -64,6 +66,7 @@ LITEFLOWNET = Card(
     detect=by_mark("BIMNet", _LITEFLOWNET_MARK, "a LiteFlowNet"),
     training="ascendvsr.models.flow.bimnet_training:BIMNetTraining",
     read_inputs="ascendvsr.models.flow.inputs:check_bimnet",
+    zoo=BIMNET_ZOO,
     mark=_LITEFLOWNET_MARK,
     flow_name="liteflownet",
 )
@@ -79,6 +82,7 @@ PWCNET = Card(
     training="ascendvsr.models.flow.training:FlowTraining",
     read_inputs="ascendvsr.models.flow.inputs:read_pairs",
     reads_clips=False,
+    zoo=PWCNET_ZOO,
     mark=_PWCNET_MARK,
     flow_name="pwcnet",
     flow_prefixes=("moduleNetwork.",),  # of CDVD-TSP's own class around it

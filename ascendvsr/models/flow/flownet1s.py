@@ -11,7 +11,8 @@ from ascendcv.layers.conv import Conv2D
 from ascendcv.layers.conv_transpose import Conv2DTranspose
 from ascendcv.ops.adaptive_pool import adaptive_avg_pool2d
 from ascendcv.ops.resize import resize
-from ascendvsr.layers.flow_blocks import he_initialisation, head_dtype, lrelu
+from ascendvsr.layers.flow_blocks import SLOPE, he_initialisation, head_dtype, lrelu
+from ascendvsr.models.presets import Pretrained
 
 # name, channels, kernel, stride. Levels 1 to 6 are a half to a 64th of the size.
 _ENCODER = (
@@ -43,7 +44,7 @@ def _official_names() -> dict[str, str]:
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class FlowNet1S(keras.Model):
+class FlowNet1S(Pretrained, keras.Model):
     """Optical flow between two frames.
 
     Args:

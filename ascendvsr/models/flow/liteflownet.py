@@ -11,6 +11,7 @@ from ascendcv.ops.pool import avg_pool2d
 from ascendcv.ops.resize import resize
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.models.flow.liteflow_blocks import FLOW_SCALE, Features, Matching, Regularization, Subpixel
+from ascendvsr.models.presets import Pretrained
 
 LEVELS = (2, 3, 4, 5, 6)
 SIZE_MULTIPLE = 32
@@ -18,7 +19,7 @@ MIN_SIZE = 64  # with less, the coarsest level has no two pixels to warp between
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class LiteFlowNet(keras.Model):
+class LiteFlowNet(Pretrained, keras.Model):
     """Optical flow between two frames.
 
     `call((reference, supporting))`: two [N, H, W, 3], RGB in [0, 1] -> [N, H, W, 2] in pixels, such that

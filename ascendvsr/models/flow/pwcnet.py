@@ -18,6 +18,7 @@ from ascendvsr.layers.flow_blocks import (
     lrelu,
     warp_visible,
 )
+from ascendvsr.models.presets import Pretrained
 
 # The network's flow is in twentieths of the full size's pixels. At a level, where pixels are 2^level as large, the
 # numbers that warping needs are 20 / 2^level times it.
@@ -46,7 +47,7 @@ def _official_names() -> dict[str, str]:
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class PWCNet(keras.Model):
+class PWCNet(Pretrained, keras.Model):
     """Optical flow between two frames.
 
     Args:

@@ -19,6 +19,7 @@ from ascendvsr.layers.flow_blocks import (
     lrelu,
     warp_visible,
 )
+from ascendvsr.models.presets import Pretrained
 
 _LEVELS = (6, 5, 4, 3, 2)
 
@@ -41,7 +42,7 @@ def _official_names() -> dict[str, str]:
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class PWCNetDevil(keras.Model):
+class PWCNetDevil(Pretrained, keras.Model):
     """Optical flow between two frames.
 
     Args:

@@ -9,6 +9,7 @@ from ascendcv.ops.pool import avg_pool2d
 from ascendcv.ops.resize import resize
 from ascendcv.ops.warp import warp
 from ascendvsr.layers.flow_blocks import head_dtype
+from ascendvsr.models.presets import Pretrained
 
 LEVELS = 6
 # Of ImageNet's frames, RGB.
@@ -17,7 +18,7 @@ _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class SpyNet(keras.Model):
+class SpyNet(Pretrained, keras.Model):
     """Optical flow between two frames, refined from level 0, a 32nd of the size, to level 5, the full size.
 
     Args:

@@ -7,6 +7,7 @@ from yacs.config import CfgNode
 from ascendcv.utils.setting import flag, integer, path, word
 from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.pvdnet.weights import detect
+from ascendvsr.models.pvdnet.zoo import ZOO
 
 SETTINGS = {
     "num_blocks": integer(12, "residual blocks; large: 24, of 192 channels", high=1000),
@@ -33,6 +34,7 @@ CARDS = (
         arguments=arguments,
         detect=detect,
         settings={"pvdnet": SETTINGS},
+        zoo=ZOO,
         training="ascendvsr.models.pvdnet.training:PVDNetTraining",
         read_inputs="ascendvsr.models.pvdnet.inputs:read_inputs",
         # Every frame of a clip that has two neighbors gives one.

@@ -14,12 +14,13 @@ from ascendcv.layers.conv_transpose import Conv2DTranspose
 from ascendcv.ops.pixel_volume import pixel_volume
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.models.flow.liteflownet import LEVELS, MIN_SIZE, SIZE_MULTIPLE, LiteFlowNet
+from ascendvsr.models.presets import Pretrained
 
 State = dict  # name -> tensor: what one step hands to the next
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class PVDNet(keras.Model):
+class PVDNet(Pretrained, keras.Model):
     """Deblurs a video frame by frame.
 
     Args:

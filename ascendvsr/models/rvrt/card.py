@@ -8,6 +8,7 @@ from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import flag, integer, listing, number, path, word
 from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.rvrt.weights import detect
+from ascendvsr.models.rvrt.zoo import ZOO
 
 _COUNT = integer(1, "a number", low=1, high=4096)
 
@@ -73,6 +74,7 @@ CARDS = (
         arguments=arguments,
         detect=detect,
         settings={"rvrt": SETTINGS},
+        zoo=ZOO,
         training="ascendvsr.models.rvrt.training:RVRTTraining",
         read_inputs="ascendvsr.models.rvrt.inputs:read_inputs",
         channels=lambda cfg: 4 if cfg.rvrt.nonblind_denoising else 3,

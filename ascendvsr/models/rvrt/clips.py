@@ -14,18 +14,6 @@ def clips_of(x) -> list:
     return ops.split(x, x.shape[1] // CLIP, axis=1)
 
 
-def in_turn(clip, before: list):
-    """`clip`, but only when the last of `before` has been computed.
-
-    In a graph all that does not wait for something else is computed at once: the inner features of all clips would
-    be in memory together. Nothing is added to the clip, in a way that no graph optimiser sees through.
-    """
-    if not before:
-        return clip
-    nothing = ops.minimum(ops.abs(ops.stop_gradient(before[-1][:1, :1, :1, :1, :1])), 0.0)
-    return clip + ops.cast(nothing, clip.dtype)
-
-
 def reversed_clips(clips: list) -> list:
     """The clips of a video as they follow each other backward."""
     return [ops.flip(clip, axis=1) for clip in reversed(clips)]

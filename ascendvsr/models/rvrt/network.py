@@ -18,12 +18,13 @@ from ascendcv.ops.resize import resize
 from ascendcv.ops.windows import shifted_window_mask
 from ascendvsr.layers.flow_blocks import head_dtype
 from ascendvsr.layers.padding import to_multiple
+from ascendvsr.layers.turns import in_turn
 from ascendvsr.models.flow.spynet import SpyNet
+from ascendvsr.models.presets import Pretrained
 from ascendvsr.models.rvrt.clips import (
     CLIP,
     clips_of,
     enlarged,
-    in_turn,
     reversed_clips,
     shuffle,
     two_clip_flows,
@@ -36,7 +37,7 @@ BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 
 
 @keras.saving.register_keras_serializable("ascendvsr")
-class RVRT(keras.Model):
+class RVRT(Pretrained, keras.Model):
     """Restores all frames of a clip: x4 super-resolution, or deblurring and denoising at the input's size.
 
     Args:

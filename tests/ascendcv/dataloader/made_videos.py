@@ -12,7 +12,7 @@ import numpy as np
 LOSSLESS = {
     "libx264": {"crf": "0", "preset": "ultrafast"},
     "libx264rgb": {"crf": "0", "preset": "ultrafast"},
-    "libx265": {"preset": "ultrafast", "x265-params": "lossless=1:log-level=none"},
+    "libx265": {"preset": "ultrafast", "x265-params": "lossless=1:bframes=0:log-level=none"},
 }
 
 

@@ -1,5 +1,6 @@
 """Sinks hold every frame that they were given, complete, or say at once why they cannot."""
 
+import os
 import resource
 import signal
 import subprocess
@@ -11,10 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from ascendcv.dataloader.footage import Frame, PictureTags
 from ascendcv.dataloader.frame_sink import array_sink, in_background, open_sink
 from ascendcv.dataloader.frame_source import open_source
+from ascendcv.dataloader.image import read_picture
 from ascendcv.utils.errors import InputError
+from tests.support import PROJECT
 
 
 def pan(picture: np.ndarray, count: int, height: int, width: int) -> np.ndarray:
@@ -84,11 +89,115 @@ def test_a_video_refuses_transparency(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["v.avi", "frame.png", "file"])
+@pytest.mark.parametrize("name", ["v.avi", "v.ogv", "v.mxf", "frame.png", "x.tif", "file"])
 def test_what_cannot_be_written_is_refused_at_once(tmp_path, name):
     (tmp_path / "file").write_text("something")
     with pytest.raises(InputError, match=name):
         open_sink(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["results_v1.2", "clip.000", "take.7", "plain"])
+def test_a_dot_in_the_name_of_a_folder_is_no_ending(tmp_path, name):
+    write_all(tmp_path / name, np.zeros((2, 4, 4, 3), np.uint8))
+    assert len(list((tmp_path / name).iterdir())) == 2
+
+
+def test_a_slash_or_a_folder_that_exists_makes_a_folder(tmp_path):
+    write_all(f"{tmp_path}/out.ogv/", np.zeros((2, 4, 4, 3), np.uint8))
+    write_all(tmp_path / "out.ogv", np.zeros((2, 4, 4, 3), np.uint8))
+    assert len(list((tmp_path / "out.ogv").iterdir())) == 2
+
+
+@pytest.mark.parametrize("image_format", ["png", "tiff", "webp", "jpg"])
+def test_images_are_written_in_the_format_that_is_asked_for(tmp_path, photograph, image_format):
+    frames = pan(photograph, 3, 32, 40)
+    write_all(tmp_path / "out", frames, image_format=image_format)
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {f".{image_format}"}
+    for (_, pixels), frame in zip(open_source(tmp_path / "out"), frames, strict=True):
+        assert np.abs(pixels.astype(int) - frame).mean() <= (3 if image_format == "jpg" else 0)
+
+
+def test_another_image_format_is_refused(tmp_path):
+    with pytest.raises(InputError, match="png, tiff, jpg, webp, not 'heic'"):
+        open_sink(tmp_path / "out", image_format="heic")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg", ".bmp"])
+def test_a_picture_becomes_a_picture(tmp_path, photograph, suffix):
+    Image.fromarray(photograph[:20, :30]).save(tmp_path / "in.png", icc_profile=b"a profile" * 20)
+    source = open_source(tmp_path / "in.png")
+    with open_sink(tmp_path / f"out{suffix}", like=source.footage) as write:
+        for frame in source:
+            write(frame.name, frame.pixels, frame)
+    picture = read_picture(tmp_path / f"out{suffix}")
+    assert np.abs(picture.pixels.astype(int) - photograph[:20, :30]).mean() <= (3 if suffix == ".jpg" else 0)
+    assert picture.tags.icc_profile == (None if suffix == ".bmp" else b"a profile" * 20)
+
+
+def test_a_clip_is_no_picture(tmp_path):
+    source = open_source(np.zeros((2, 8, 8, 3), np.uint8))
+    with pytest.raises(InputError, match="one picture cannot hold a clip"):
+        open_sink(tmp_path / "out.png", like=source.footage)
+
+
+def test_tags_of_pictures_go_with_each_of_them(tmp_path):
+    tags = [PictureTags(b"profile 1" * 9, 45455, (12, 13, 0, 1)), PictureTags()]
+    with open_sink(tmp_path / "out") as write:
+        for number, tag in enumerate(tags):
+            pixels = np.zeros((4, 4, 3), np.uint16)
+            write(str(number), pixels, Frame(str(number), pixels, tags=tag))
+    assert [read_picture(tmp_path / "out" / f"{number}.png").tags for number in range(2)] == tags
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "", "..", "a\0b", "/tmp/x"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="no name for a file"), open_sink(tmp_path / "out") as write:
+        write(name, np.zeros((4, 4, 3), np.uint8))
+    assert [path.name for path in tmp_path.rglob("*")] == ["out"]
+
+
+def test_older_images_beside_the_new_ones_are_named(tmp_path):
+    write_all(tmp_path / "out", np.zeros((12, 4, 4, 3), np.uint8))
+    sink = open_sink(tmp_path / "out")
+    with sink as write:
+        write("00000000", np.zeros((4, 4, 3), np.uint8))
+    assert sink.notes == [f"{tmp_path / 'out'}: 11 older images beside the new ones (00000001.png ...)"]
+
+
+def test_settings_of_a_video_are_refused_elsewhere(tmp_path):
+    for name in ("out", "out.gif", "out.y4m"):
+        with pytest.raises(InputError, match="is no video file, which alone has a codec, crf"):
+            open_sink(tmp_path / name, codec="h264", crf=20)
+
+
+def test_a_device_is_refused(tmp_path):
+    with pytest.raises(InputError, match="/dev/null is neither a file nor a folder"):
+        open_sink("/dev/null")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(InputError, match="neither"):
+        open_sink(tmp_path / "pipe.mp4")
+
+
+def test_a_name_with_a_byte_that_is_not_utf_8(tmp_path):
+    """In a process whose locale is strict about it."""
+    script = r"""
+        import os, sys
+        import numpy as np
+        from ascendcv.dataloader.frame_sink import open_sink
+        from ascendcv.dataloader.frame_source import open_source
+        for name in (b"out\xe9", b"v\xe9.mp4"):
+            path = os.path.join(sys.argv[1], os.fsdecode(name))
+            with open_sink(path) as write:
+                for index in range(3):
+                    write(str(index), np.zeros((32, 32, 3), np.uint8))
+            assert len(list(open_source(path))) == 3
+    """
+    environment = os.environ | {"PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert sorted(os.listdir(os.fsencode(tmp_path))) == [b"out\xe9", b"v\xe9.mp4"]
 
 
 def test_a_rate_that_is_none_is_refused(tmp_path):

@@ -90,8 +90,12 @@ def with_subtitles(codec: str, lines: list[tuple[int, int, str]]):
         stream = output.add_stream(codec)
         stream.metadata["language"] = "eng"
         stream.codec_context.subtitle_header = (
-            b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize\r\n"
-            b"Style: Default,Arial,16\r\n\r\n[Events]\r\n"
+            b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n[V4+ Styles]\r\n"
+            b"Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, "
+            b"Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, "
+            b"Alignment, MarginL, MarginR, MarginV, Encoding\r\n"
+            b"Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0\r\n\r\n"
+            b"[Events]\r\n"
             b"Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
         )
         pending.append((output, stream))

@@ -73,10 +73,8 @@ def middles(planes: np.ndarray) -> np.ndarray:
 def test_color_bars_come_back_within_one_code_value_of_float64(tmp_path, chroma, matrix, full, bits):
     deep = "" if bits == 8 else f"{bits}le"
     pixel_format = f"gbrp{deep}" if chroma == "rgb" else f"yuv{chroma}p{deep}"
-    peak, tags = (
-        (1 << bits) - 1,
-        (0 if chroma == "rgb" else matrix, 2 if full else 1, 14 if matrix == 9 else 1, matrix),
-    )
+    peak = (1 << bits) - 1
+    tags = (0, 2, 13, 1) if chroma == "rgb" else (matrix, 2 if full else 1, 14 if matrix == 9 else 1, matrix)
     if chroma == "rgb":
         codes = np.rint(BARS[:, [1, 2, 0]] * peak)
         expected = codes[:, [2, 0, 1]] / peak
@@ -199,6 +197,32 @@ def test_pixels_stay_what_they_are(tmp_path, codec, pixel_format, target, expect
     assert found == expected
     exchanged = expected[0] not in ("h264", "vp9")
     assert any("because" in note for note in notes) == exchanged
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "hevc.mkv", "vp9.webm", "ffv1.mkv", "av1.mp4", "prores.mov"])
+@pytest.mark.parametrize("chroma", ["420", "422"])
+@pytest.mark.parametrize("depth", [8, 10])
+def test_chroma_stays_where_it_is(tmp_path, name, chroma, depth):
+    """Two colors that change into each other: half a pixel further they would differ by 2 of 255."""
+    ramp = np.zeros((64, 256, 3))
+    ramp[..., 0] = 128 + 120 * np.sin(np.arange(256) / 20)
+    ramp[..., 2] = 128 - 120 * np.sin(np.arange(256) / 20)
+    slope = np.gradient(ramp[..., 0], axis=1)
+    frames = np.rint(ramp * (257 if depth == 10 else 1)).astype(np.uint16 if depth == 10 else np.uint8)
+    codec, ending = name.split(".")
+    settings = {"codec": codec, "pixel_format": f"yuv{chroma}p{'10le' if depth == 10 else ''}"}
+    settings |= {} if codec in ("ffv1", "prores") else {"crf": 4}
+    try:
+        sink = open_sink(tmp_path / f"v.{ending}", **settings)
+    except InputError:
+        pytest.skip(f"{codec} has no {settings['pixel_format']}")
+    with sink as write:
+        for index in range(3):
+            write(str(index), frames)
+    for _, pixels in open_source(tmp_path / f"v.{ending}"):
+        error = pixels[..., 0] / (257 if depth == 10 else 1) - ramp[..., 0]
+        shift = (error * slope).sum() / np.square(slope).sum()  # in pixels
+        assert abs(shift) < 0.06
 
 
 def test_stripes_one_pixel_wide_survive(tmp_path):

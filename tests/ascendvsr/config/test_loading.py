@@ -93,6 +93,11 @@ def value_of(config, key: str):
         (["edvr.dcn_version", "v1"], "edvr.dcn_version is 'v1'.*v2"),
         (["edvr.mid_channels"], "KEY VALUE pairs"),
         (["solver.lr_schedule.total_steps", "[10]"], "one entry a period"),
+        (
+            ["solver.lr_schedule.total_steps", "[10]"],
+            "1 and 4 .total_steps: the command line; restart_weights: the",
+        ),
+        (["device_ids", "[0, 1, 0]"], r"device_ids is \[0, 1, 0\]; it should name a device once .the command line"),
         (["data.train_in_size", "[a, b]"], "data.train_in_size"),
         (["data.train_in_size", "[0, 0]"], "item .number 1. that is 0; it should be from 1 to 1000000"),
         (["data.hold_out", "000"], "data.hold_out should be a list"),

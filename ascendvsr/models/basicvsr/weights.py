@@ -1,0 +1,21 @@
+"""How checkpoints of BasicVSR are recognized."""
+
+from ascendvsr.models.card import Architecture, Shapes
+
+
+def detect(shapes: Shapes) -> list[Architecture]:
+    """BasicVSR of any width and depth. IconVSR, which has an EDVR besides, is another network."""
+    if not any(name.startswith("backward_trunk.") for name in shapes):
+        return []
+    if any(name.startswith(("edvr.", "backward_fusion.")) for name in shapes):
+        return []
+    num_feat = shapes["backward_trunk.main.0.weight"][0]
+    prefix = "backward_trunk.main.2."
+    blocks = {name.removeprefix(prefix).split(".")[0] for name in shapes if name.startswith(prefix)}
+    settings = {
+        "model.name": "BasicVSR",
+        "model.scale": 4,
+        "basicvsr.num_feat": num_feat,
+        "basicvsr.num_block": len(blocks),
+    }
+    return [Architecture("BasicVSR", settings, f"{num_feat} channels, {len(blocks)} residual blocks each way, x4")]

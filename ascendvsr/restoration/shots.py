@@ -1,0 +1,43 @@
+"""A clip as shots, so that no window, flow or state of a network crosses a cut."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def shots(marked: Iterable[tuple[Item, bool]]) -> Iterator[Iterator[Item]]:
+    """(frame, whether a shot begins with it) in order -> the frames of each shot.
+
+    Nothing is read ahead but the first frame of the next shot, so that any length takes constant memory. Frames of
+    a shot that are not asked for are read past when the next shot is.
+
+    >>> [list(shot) for shot in shots([("a", True), ("b", False), ("c", True)])]
+    [['a', 'b'], ['c']]
+    """
+    items = iter(marked)
+    first = next(items, None)
+
+    def shot() -> Iterator[Item]:
+        nonlocal first
+        item, _ = first
+        first = None
+        yield item
+        for following, begins in items:
+            if begins:
+                first = (following, begins)
+                return
+            yield following
+
+    while first is not None:
+        current = shot()
+        yield current
+        for _ in current:
+            pass
+
+
+def marked_at(frames: Iterable[Item], cuts: Iterable[int]) -> Iterator[tuple[Item, bool]]:
+    """Frames with whether a shot begins there; `cuts` are the numbers, from 0, of the first frames of shots."""
+    begins = set(cuts)
+    for number, frame in enumerate(frames):
+        yield frame, number in begins
