@@ -1,6 +1,8 @@
 """The clips and training windows that a configuration names. No TensorFlow here: checks come before it."""
 
+import contextlib
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from yacs.config import CfgNode
 
 from ascendcv.dataloader import samples
 from ascendcv.dataloader.clips import Clip
-from ascendcv.dataloader.layouts import read_layout, read_meta_info
+from ascendcv.dataloader.layouts import list_videos, read_layout, read_meta_info
 from ascendcv.dataloader.reds import read_set
 from ascendcv.utils.errors import InputError
 from ascendvsr.config.naming import naming_keys
@@ -79,6 +81,7 @@ def _read(cfg: CfgNode, part: str, clip_list: str, *, training: bool) -> list[Cl
         for key in ("train_list", "eval_list", "hold_out"):
             if data[key]:
                 raise InputError(f"data.{key} is not for data.layout reds, whose set files name the clips")
+    _check_held_out(cfg)
     keys = {"part": "data.train_set" if training else "data.eval_set", "scale": "model.scale"}
     with naming_keys("data", **keys):
         if data.layout == "reds":
@@ -88,10 +91,29 @@ def _read(cfg: CfgNode, part: str, clip_list: str, *, training: bool) -> list[Cl
             Path(data.data_dir),
             part,
             scale=cfg.model.scale,
-            lq_folder=data.lq_folder,
-            gt_folder=data.gt_folder,
-            gamma=data.gamma,
+            **_folders(cfg),
             listed=read_meta_info(Path(clip_list)) if clip_list else (),
             hold_out=data.hold_out,
             training=training,
         )
+
+
+def _folders(cfg: CfgNode) -> dict[str, object]:
+    return {key: cfg.data[key] for key in ("lq_folder", "gt_folder", "gamma")}
+
+
+def _check_held_out(cfg: CfgNode) -> None:
+    """Raises `InputError` for a name in `data.hold_out` that no clip has: what it was to hold out is trained on."""
+    data = cfg.data
+    there: list[str] = []
+    for part in {data.train_set, data.eval_set} if data.hold_out else ():
+        with contextlib.suppress(InputError):  # one of them may be elsewhere
+            videos = list_videos(data.layout, Path(data.data_dir), part, **_folders(cfg))
+            there += [video.name for video in videos]
+    for name in data.hold_out:
+        if there and name not in there:
+            near = ", ".join(difflib.get_close_matches(name, there, n=5, cutoff=0.0))
+            raise InputError(
+                f"data.hold_out holds {name!r}, and neither data.train_set {data.train_set} nor data.eval_set "
+                f"{data.eval_set} has a clip of this name; near ones are {near}"
+            )

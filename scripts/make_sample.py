@@ -56,7 +56,7 @@ PHOTOGRAPHS = {
 
 
 class View(NamedTuple):
-    """Where the camera looks: centre in the photograph's pixels, photograph pixels a frame pixel, degrees."""
+    """Where the camera looks: center in the photograph's pixels, photograph pixels a frame pixel, degrees."""
 
     x: float
     y: float
@@ -146,7 +146,7 @@ def camera(scene: Scene, moment: float) -> View:
 
 
 def _warp(photograph: Image.Image, view: View, middle: tuple[float, float], size: tuple[int, int]) -> Image.Image:
-    """The photograph at SUPERSAMPLING times `size`, the centre of `view` on frame position `middle`."""
+    """The photograph at SUPERSAMPLING times `size`, the center of `view` on frame position `middle`."""
     factor = max(1, int(view.zoom / SUPERSAMPLING))  # box-reduced first, where pixels would be skipped
     photograph = photograph.reduce(factor)
     view = view._replace(x=view.x / factor, y=view.y / factor)

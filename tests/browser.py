@@ -8,7 +8,6 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +104,15 @@ class Browser:
         self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until the page has been drawn as it is now."""
+        self.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+
+    def hover(self, point: tuple[float, float]) -> None:
+        """Moves the mouse there, without a button."""
+        self._mouse("mouseMoved", point)
 
     def drag(self, begin: tuple[float, float], end: tuple[float, float], steps: int = 5) -> None:
         """Presses the mouse button at `begin`, moves to `end`, lets go."""
@@ -125,10 +133,9 @@ class Browser:
         """Turns the mouse wheel: up is negative."""
         self._mouse("mouseWheel", point, deltaX=0, deltaY=delta)
 
-    def press(self, key: str, text: str = "") -> None:
+    def press(self, key: str) -> None:
         """One key, by its name in JavaScript's `KeyboardEvent.key`."""
-        common: Mapping[str, object] = {"key": key} | ({"text": text} if text else {})
-        self.call("Input.dispatchKeyEvent", type="keyDown", **common)
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def screenshot(self, path: Path | None = None, *, whole: bool = False) -> bytes:

@@ -241,6 +241,7 @@ def test_a_rectangular_patch(make):
     assert_passes(make(name, rows, config=config(name, patch_size=[3, 9]), outputs=outputs))
 
 
+@pytest.mark.slow
 def test_a_training_step_that_is_told_the_noise(make):
     """A network of the smallest size, whose loss is that of what it returns."""
     from tests.golden.adapters.rvrt import network

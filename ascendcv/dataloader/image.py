@@ -35,7 +35,14 @@ WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", "
 SKIPPED_FOLDERS = ("@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN")
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
-_PILLOW_FORMATS = {"jpeg": ["JPEG", "MPO"], "webp": ["WEBP"], "bmp": ["BMP", "DIB"], "gif": ["GIF"], "png": ["PNG"]}
+_PILLOW_FORMATS = {
+    "jpeg": ["JPEG", "MPO"],
+    "webp": ["WEBP"],
+    "bmp": ["BMP", "DIB"],
+    "gif": ["GIF"],
+    "png": ["PNG"],
+    "ppm": ["PPM"],
+}
 _MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 _CHANNELS_MODE = {channels: mode for mode, channels in _MODE_CHANNELS.items()}
 _EXIF_ORIENTATION = 0x0112
@@ -116,7 +123,7 @@ def image_header(path: str | os.PathLike) -> ImageHeader:
 
 
 def picture_format(start: bytes) -> str | None:
-    """'png', 'jpeg', 'gif', 'webp', 'bmp' or 'tiff', by the first bytes of a file; None for others."""
+    """'png', 'jpeg', 'gif', 'webp', 'bmp', 'ppm' or 'tiff', by the first bytes of a file; None for others."""
     if start.startswith(png.SIGNATURE):
         return "png"
     if start.startswith(b"\xff\xd8\xff"):
@@ -127,7 +134,7 @@ def picture_format(start: bytes) -> str | None:
         return "webp"
     if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "tiff"
-    return "bmp" if start[:2] == b"BM" else None
+    return {b"BM": "bmp", b"P6": "ppm"}.get(start[:2])  # FlyingChairs has PPM
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray, tags: PictureTags | None = None) -> None:

@@ -79,23 +79,9 @@ def read_layout(
     Raises `InputError` naming the folder, file or key: nothing there, clips or frames without their partner,
     damaged files, a clip in `listed` that is not there.
     """
-    if not data_dir.is_dir():
-        raise InputError(f"there is no data set in {data_dir}: give its folder as `data_dir`")
-    if layout == "vimeo":
-        videos = _vimeo(data_dir, part, lq_folder, gt_folder, listed)
-    elif layout in ("dvd", "gopro"):
-        if part not in SPLITS:
-            raise InputError(f"`part` is {part!r}; with `layout` {layout} it should be {', '.join(SPLITS)}")
-        videos = _dvd(data_dir, part) if layout == "dvd" else _gopro(data_dir, part, gamma)
-    else:
-        folder = data_dir / part
-        if not folder.is_dir():
-            raise InputError(f"there is no folder {folder}: `part` should name one in {data_dir}{_hint(data_dir)}")
-        if layout == "pairs":
-            videos = _pairs(folder, lq_folder or "blur", gt_folder or "gt")
-        else:
-            folders = _folders_of_clips(folder, folder.resolve().name)
-            videos = [Video(name, path, path if layout == "davis" else None) for name, path in folders.items()]
+    videos = list_videos(
+        layout, data_dir, part, lq_folder=lq_folder, gt_folder=gt_folder, gamma=gamma, listed=listed
+    )
     videos = _choose(videos, listed, hold_out, training, data_dir)
     if not videos:
         raise InputError(f"{data_dir} has no clips for {part!r} as `layout` {layout} has them{_hint(data_dir)}")
@@ -106,6 +92,37 @@ def read_layout(
         _compare(clip, facts.get(video.name))
         clips.append(clip)
     return clips
+
+
+def list_videos(
+    layout: str,
+    data_dir: Path,
+    part: str,
+    *,
+    lq_folder: str = "",
+    gt_folder: str = "",
+    gamma: bool = False,
+    listed: Sequence[Listed] = (),
+) -> list[Video]:
+    """The folders of all clips that a data set has, for the arguments of `read_layout`, whose frames are not read.
+
+    Raises `InputError` as that does, for what is seen in the folders.
+    """
+    if not data_dir.is_dir():
+        raise InputError(f"there is no data set in {data_dir}: give its folder as `data_dir`")
+    if layout == "vimeo":
+        return list(_vimeo(data_dir, part, lq_folder, gt_folder, listed))
+    if layout in ("dvd", "gopro"):
+        if part not in SPLITS:
+            raise InputError(f"`part` is {part!r}; with `layout` {layout} it should be {', '.join(SPLITS)}")
+        return _dvd(data_dir, part) if layout == "dvd" else _gopro(data_dir, part, gamma)
+    folder = data_dir / part
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}: `part` should name one in {data_dir}{_hint(data_dir)}")
+    if layout == "pairs":
+        return _pairs(folder, lq_folder or "blur", gt_folder or "gt")
+    folders = _folders_of_clips(folder, folder.resolve().name)
+    return [Video(name, path, path if layout == "davis" else None) for name, path in folders.items()]
 
 
 def read_meta_info(path: Path) -> list[Listed]:

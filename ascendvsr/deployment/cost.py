@@ -6,7 +6,7 @@ The counting rule is that of ptflops, by which video deblurring papers report th
     transposed convolution   the same, at the size of its output
     deformable convolution   the same, beside the convolution for its offsets
     fully connected layer    input channels for each output value, and 1 for a bias
-    ReLU, LeakyReLU layers   1 for each output value
+    ReLU, LeakyReLU          1 for each output value, as layers and as activations of convolutions
     all else                 0: warping, cost volumes, resizing, attention's matrix products, normalisation
 
 Nothing is computed for it: the network is traced at the size in question.
@@ -185,8 +185,13 @@ def _rule(layer: "keras.Layer") -> int | None:
     if isinstance(layer, Conv2DTranspose):
         side, _, _, channels = layer.kernel.shape
         return side * side * (channels // layer.groups) + layer.use_bias
-    if isinstance(layer, Conv2D | DCNv2Pack | FrameConv | Linear):
-        return math.prod(layer.kernel.shape[:-1]) + getattr(layer, "use_bias", True)
+    if isinstance(layer, Conv2D | FrameConv):
+        biased = layer.bias is not None
+        return math.prod(layer.kernel.shape[:-1]) + biased + (layer.activation is not None)
+    if isinstance(layer, DCNv2Pack):
+        return math.prod(layer.kernel.shape[:-1]) + 1
+    if isinstance(layer, Linear):
+        return layer.kernel.shape[0] + layer.use_bias
     return 1 if isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU) else None
 
 

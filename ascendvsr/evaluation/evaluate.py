@@ -27,7 +27,7 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
 
     They go to output_dir/result/metrics.json and metrics.csv, with the protocol by which they were found. All
     headers are checked before `network()` is called, which gives the runner. With
-    `eval.save_images` the restored frames are written where `ascendvsr.restore.inference` puts them.
+    `eval.save_images` the restored frames are written where `ascendvsr.restoration.inference` puts them.
     Returns what metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
     """
     protocol = protocol_of(cfg)

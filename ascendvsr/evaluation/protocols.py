@@ -131,8 +131,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
         ),
         Protocol(
             name="vid4",
-            facts="clipped and rounded to 8 bits; luma of BT.601 (_y), which is what papers print of Vid4, and RGB; "
-            "all frames, no border; mean of the clips' means",
+            facts="clipped and rounded to 8 bits; luma of BT.601 (_y), which papers print of Vid4, and RGB; all "
+            "frames, no border; mean of the clips' means",
             image=rounded,
             measure=measures(MEASURES),
             mean_of_videos=True,

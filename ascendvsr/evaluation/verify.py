@@ -133,7 +133,6 @@ def table(record: Record, result: Result, measured: dict) -> list[str]:
     for label, name, value, digits in (("PSNR (dB)", "psnr", result.psnr, 3), ("SSIM", "ssim", result.ssim, 4)):
         if value is not None and name + suffix in numbers:
             found = numbers[name + suffix]
-            lines.append(
-                f"{label:10}{value:11.{2 if name == 'psnr' else 4}f}{found:11.{digits}f}{found - value:+12.{digits}f}"
-            )
+            told = f"{value:.2f}" if name == "psnr" else f"{value:.4f}"
+            lines.append(f"{label:10}{told:>11}{found:11.{digits}f}{found - value:+12.{digits}f}")
     return lines

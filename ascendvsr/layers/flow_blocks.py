@@ -19,9 +19,12 @@ ESTIMATOR_CHANNELS = (128, 128, 96, 64, 32)
 CONTEXT_LAYERS = ((128, 1), (128, 2), (128, 4), (96, 8), (64, 16), (32, 1))  # channels, dilation
 
 
+SLOPE = 0.1  # of the networks' leaky ReLU below 0
+
+
 def lrelu(x):
     """The networks' activation."""
-    return ops.leaky_relu(x, 0.1)
+    return ops.leaky_relu(x, SLOPE)
 
 
 def visible(flow, threshold: float):
@@ -75,7 +78,10 @@ class FeaturePyramid(keras.Layer):
     def __init__(self, convs_per_level: int, start: Callable[[], dict] = dict, **kwargs):
         super().__init__(**kwargs)
         self.convs = [
-            [Conv2D(channels, stride=2 if k == 0 else 1, **start()) for k in range(convs_per_level)]
+            [
+                Conv2D(channels, stride=2 if k == 0 else 1, activation=SLOPE, **start())
+                for k in range(convs_per_level)
+            ]
             for channels in PYRAMID_CHANNELS
         ]
 
@@ -83,7 +89,7 @@ class FeaturePyramid(keras.Layer):
         x, levels = frames, []
         for convs in self.convs:
             for conv in convs:
-                x = lrelu(conv(x))
+                x = conv(x)
             levels.append(x)
         return levels
 
@@ -98,13 +104,13 @@ class DenseEstimator(keras.Layer):
     def __init__(self, start: Callable[[], dict] = dict, **kwargs):
         super().__init__(**kwargs)
         self.conv1, self.conv2, self.conv3, self.conv4, self.conv5 = (
-            Conv2D(channels, **start()) for channels in ESTIMATOR_CHANNELS
+            Conv2D(channels, activation=SLOPE, **start()) for channels in ESTIMATOR_CHANNELS
         )
         self.conv_last = Conv2D(2, **start(), dtype=head_dtype(self))
 
     def call(self, x):
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
-            x = ops.concatenate([lrelu(conv(x)), x], axis=-1)
+            x = ops.concatenate([conv(x), x], axis=-1)
         return x, self.conv_last(x)
 
 
@@ -116,10 +122,13 @@ class ContextNetwork(keras.Layer):
 
     def __init__(self, start: Callable[[], dict] = dict, **kwargs):
         super().__init__(**kwargs)
-        self.convs = [Conv2D(channels, dilation=dilation, **start()) for channels, dilation in CONTEXT_LAYERS]
+        self.convs = [
+            Conv2D(channels, dilation=dilation, activation=SLOPE, **start())
+            for channels, dilation in CONTEXT_LAYERS
+        ]
         self.convs.append(Conv2D(2, **start(), dtype=head_dtype(self)))
 
     def call(self, x):
-        for conv in self.convs[:-1]:
-            x = lrelu(conv(x))
-        return self.convs[-1](x)
+        for conv in self.convs:
+            x = conv(x)
+        return x

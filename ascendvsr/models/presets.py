@@ -14,8 +14,8 @@ class Pretrained:
         """The network of published weights, with them: `EDVR.from_preset("edvr_m_x4_reds")`.
 
         Args:
-            preset: a name that `ascendvsr models` lists, whose file is downloaded where it is not in the user's cache
-                yet, or the path of a checkpoint.
+            preset: a name that `ascendvsr models` lists, whose file is downloaded where it is not in the user's
+                cache yet, or the path of a checkpoint.
             load_weights: False: the network alone, as that file tells it, with random weights.
             arguments: of the constructor, where they should differ.
 

@@ -1,7 +1,7 @@
 """Published weights: one record a file, in the folder of its network (`zoo.py`), free of Keras.
 
-`ascendvsr models` lists them, `ascendvsr download` fetches them, `ascendvsr verify` measures them, and the tables of
-README.md and docs/networks.md are made of them.
+`ascendvsr models` lists them, `ascendvsr download` fetches them, `ascendvsr verify` measures them, and the tables
+of README.md and docs/networks.md are made of them.
 """
 
 import difflib
@@ -77,8 +77,8 @@ class Record:
         name: what commands call it.
         task: what it is for, in a few words.
         file: its name.
-        sha256: of its content, all 64 digits or the first ones; '': its publisher does not say, and that of the first
-            download is kept and checked from then on.
+        sha256: of its content, all 64 digits or the first ones; '': its publisher does not say, and that of the
+            first download is kept and checked from then on.
         size: bytes; 0: not known.
         licence: of the weights, in a few words.
         sources: where it comes from, the first one that answers counts.

@@ -53,8 +53,8 @@ def chunks(
 ) -> Iterator[tuple[int, list[np.ndarray], int | None]]:
     """(number of the first frame, the frames, length of the video if it ends here) of each chunk, in order.
 
-    They begin where `ascendvsr.tiles.tile_starts` says. The length need not be known: a chunk is not the last one
-    when there is a frame after it.
+    They begin where `ascendvsr.restoration.tiles.tile_starts` says. The length need not be known: a chunk is not
+    the last one when there is a frame after it.
     """
     frames = iter(frames)
     if not chunk:

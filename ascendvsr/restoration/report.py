@@ -36,7 +36,7 @@ _LARGEST_PNG = 1 << 19  # pixels; larger pictures are JPEG, that the page stays 
 _JPEG_QUALITY = 95
 _THUMBNAIL = (240, 135)
 _SMALLEST_FOR_SSIM = 11
-_LABELS = {"psnr": "PSNR", "ssim": "SSIM", "psnr_y": "PSNR, Y", "ssim_y": "SSIM, Y"}
+_LABELS = {"psnr": "PSNR, dB", "ssim": "SSIM", "psnr_y": "PSNR Y, dB", "ssim_y": "SSIM Y"}
 _DIGITS = {"psnr": 2, "ssim": 4, "psnr_y": 2, "ssim_y": 4}
 
 
@@ -99,15 +99,15 @@ class Report:
             "points": [point.values() for point in self._points],
             "frames_per_point": self._frames_per_point,
         }
+        facts = {key: value for key, value in facts.items() if value not in (None, "")}
         fields = {
             "title": _escaped(title),
             "summary": f"{self._count} frame{'' if self._count == 1 else 's'}",
             "quality": self._table(),
             "facts": "".join(
-                f"<div><dt>{_escaped(key)}</dt><dd>{_escaped(value)}</dd></div>\n"
-                for key, value in facts.items()
-                if value not in (None, "")
+                f"<div><dt>{_escaped(key)}</dt><dd>{_escaped(value)}</dd></div>\n" for key, value in facts.items()
             ),
+            "facts_hidden": "" if facts else " hidden",
             "data": _json(data),
         }
         template = files("ascendvsr.restoration").joinpath("report.html").read_text(encoding="utf-8")
@@ -137,7 +137,7 @@ class Report:
 
     def _measured(self, index: int, name: str, scores: dict[str, dict[str, float]]) -> None:
         for measure, value in scores["after"].items():
-            if not math.isnan(value) and value < self._lowest.get(measure, (math.inf, ""))[0]:
+            if not math.isnan(value) and (measure not in self._lowest or value < self._lowest[measure][0]):
                 self._lowest[measure] = value, name
         values = np.array([[scores[image][measure] for measure in MEASURES] for image in ("before", "after")])
         self._add_point(_Point(index, name, 1, values))
@@ -167,7 +167,7 @@ class Report:
             "Gain": [
                 _number(measure, value, "+") for measure, value in zip(MEASURES, _gain(before, after), strict=True)
             ],
-            "Lowest, restored": [self._lowest_cell(measure) for measure in MEASURES],
+            "Lowest": [self._lowest_cell(measure) for measure in MEASURES],
         }
         head = "".join(f'<th scope="col">{_LABELS[measure]}</th>' for measure in MEASURES)
         body = "".join(
@@ -231,9 +231,8 @@ def _number(measure: str, value: float, sign: str = "") -> str:
     if math.isnan(value):
         return "–"
     if math.isinf(value):
-        return "∞"
-    unit = " dB" if measure.startswith("psnr") else ""
-    return f"{value:{sign}.{_DIGITS[measure]}f}{unit}"
+        return "∞" if value > 0 else "-∞"
+    return f"{value:{sign}.{_DIGITS[measure]}f}"
 
 
 def _data_address(picture: Image.Image) -> str:

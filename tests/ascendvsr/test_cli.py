@@ -45,7 +45,17 @@ def test_importing_the_packages_imports_only_the_standard_library():
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("module", ["training.run", "evaluate", "restore", "export"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "training.plan",
+        "training.run",
+        "evaluation.evaluate",
+        "restoration.inference",
+        "restoration.flow",
+        "deployment.export",
+    ],
+)
 def test_commands_can_check_what_they_are_given_without_tensorflow(module):
     script = f"import sys, ascendvsr.{module}; assert not {{'tensorflow', 'keras'}} & set(sys.modules)"
     result = run(sys.executable, "-c", script)

@@ -114,18 +114,38 @@ def test_keys_reach_what_they_name(sample: Path):
             r"clip 001 has frames of 224x176 .* crop of 64x200 \(data.train_in_size",
         ),
         ({"data.clip_length": 11}, r"has 10 frames; a training window of 11 frames .* \(data.clip_length or model"),
-        ({"data.train_in_size": [64]}, r"data.train_in_size should be \[height, width\], not \[64\]"),
+        ({"data.train_in_size": [64]}, r"data.train_in_size should be a list of 2, .*, not \[64\]"),
         ({"data.sigma": [50, 10]}, r"data.sigma should be \[low, high\] in 8-bit levels"),
-        ({"data.sigma": [10]}, r"data.sigma should be \[low, high\]"),
-        ({"data.repeat": -1}, r"data.repeat should be 0 or more, not -1"),
-        ({"data.crops_per_example": 0}, r"data.crops_per_example should be 1 or more, not 0"),
+        ({"data.sigma": [10]}, r"data.sigma should be a list of 0 or 2"),
+        ({"data.repeat": -1}, r"data.repeat is -1; it should be from 0"),
+        ({"data.crops_per_example": 0}, r"data.crops_per_example is 0; it should be from 1"),
         ({"data.train_margin": 3}, r"data.train_margin 3 should be below half of the 5 frames"),
     ],
 )
 def test_what_cannot_be_trained_on_is_named_by_its_key(sample: Path, settings: dict, message: str):
-    cfg = config(sample, PAIRS, settings)
     with pytest.raises(InputError, match=message):
+        cfg = config(sample, PAIRS, settings)
         training_windows(cfg, training_clips(cfg))
+
+
+@pytest.mark.parametrize("read", [training_clips, evaluation_clips])
+def test_a_held_out_name_that_no_clip_has_is_refused(sample: Path, read):
+    cfg = config(sample, PAIRS, {"data.hold_out": ["003", "3"]})
+    with pytest.raises(InputError, match=r"data.hold_out holds '3', and neither data.train_set train nor .* 003"):
+        read(cfg)
+
+
+def test_a_held_out_clip_may_be_one_of_the_evaluation_set(sample: Path):
+    cfg = config(sample, PAIRS, {"data.hold_out": ["000", "003"]})
+    assert {clip.name for clip in evaluation_clips(cfg)} == {"000"}
+    assert "003" not in {clip.name for clip in training_clips(cfg)}
+
+
+def test_a_listed_name_that_no_clip_has_is_refused(sample: Path, tmp_path: Path):
+    (tmp_path / "list.txt").write_text("001\n1\n")
+    cfg = config(sample, PAIRS, {"data.train_list": str(tmp_path / "list.txt")})
+    with pytest.raises(InputError, match="clip 1 is in the list but not in"):
+        training_clips(cfg)
 
 
 def test_a_list_and_held_out_clips_choose(sample: Path, tmp_path: Path):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
+from ascendcv.layers.conv import Conv2D
+from ascendcv.layers.frame_conv import FrameConv
 from ascendvsr.weights.names import named_layers
 
 
@@ -14,7 +16,8 @@ def recorded(model: keras.Layer, names: Iterable[str], *inputs: np.ndarray) -> t
 
     The model should be built, as networks are from the beginning: its symbolic calls would count too. The
     name of a sequence of layers stands for the last of them, and 'NAME:I' for what the layer was given as argument
-    I. Raises KeyError for a name that the network does not have.
+    I. A convolution returns what the published one does: no activation, which is the end of its sequence, and no
+    residual. Raises KeyError for a name that the network does not have.
     """
 
     def forward(*inputs):
@@ -29,9 +32,10 @@ def recorded(model: keras.Layer, names: Iterable[str], *inputs: np.ndarray) -> t
 
 @contextlib.contextmanager
 def _recording(model: keras.Layer, names: Iterable[str]) -> Iterator[dict[str, list]]:
-    layers = {}
+    layers, alone = {}, set()
     for name, layer in named_layers(model):
         layers[name] = layer
+        alone.add(name)
         sequence, _, last = name.rpartition(".")
         if last.isdecimal():
             layers[sequence] = layer
@@ -39,18 +43,27 @@ def _recording(model: keras.Layer, names: Iterable[str]) -> Iterator[dict[str, l
     with contextlib.ExitStack() as stack:
         for name, results in calls.items():
             name, _, argument = name.partition(":")
-            stack.enter_context(_appending(layers[name], results, int(argument) if argument else None))
+            ends = name not in alone
+            stack.enter_context(_appending(layers[name], results, int(argument) if argument else None, ends))
         yield calls
 
 
 @contextlib.contextmanager
-def _appending(layer: keras.Layer, results: list, argument: int | None) -> Iterator[None]:
-    """Within the context, what `layer` returns is appended to `results`, or an argument of its."""
+def _appending(layer: keras.Layer, results: list, argument: int | None, ends: bool) -> Iterator[None]:
+    """Within the context, what `layer` returns is appended to `results`, or an argument of its.
+
+    `ends`: the layer stands for a sequence that it is the last of.
+    """
     original = layer.call
 
     def call(*args, **kwargs):
         result = original(*args, **kwargs)
-        results.append(result if argument is None else args[argument])
+        if argument is not None:
+            results.append(args[argument])
+        elif isinstance(layer, Conv2D | FrameConv):
+            results.append(_by_itself(layer, original, args[0], layer.activation if ends else None))
+        else:
+            results.append(result)
         return result
 
     # Past Keras's own __setattr__, which would take note of a change of the layer.
@@ -59,6 +72,16 @@ def _appending(layer: keras.Layer, results: list, argument: int | None) -> Itera
         yield
     finally:
         object.__delattr__(layer, "call")
+
+
+def _by_itself(layer: Conv2D | FrameConv, call, x, activation: str | float | None):
+    """What a convolution makes of `x` with this activation and without a residual."""
+    own = layer.activation
+    object.__setattr__(layer, "activation", activation)
+    try:
+        return call(x)
+    finally:
+        object.__setattr__(layer, "activation", own)
 
 
 def _compiled(model: keras.Layer, forward):

@@ -143,7 +143,10 @@ class BasicVSR(Pretrained, keras.Model):
 
 
 class ConvResidualBlocks(keras.Layer):
-    """A convolution and residual blocks: [N, H, W, C] -> [N, H, W, num_feat]. Source: BasicSR `ConvResidualBlocks`."""
+    """A convolution and residual blocks: [N, H, W, C] -> [N, H, W, num_feat].
+
+    Source: BasicSR `ConvResidualBlocks`.
+    """
 
     def __init__(self, num_feat: int, num_block: int, **kwargs):
         super().__init__(**kwargs)

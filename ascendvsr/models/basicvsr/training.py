@@ -1,7 +1,7 @@
 """How BasicVSR is trained: one update per batch of clips, on all of their frames.
 
-SpyNet begins with weights that are trained already. For the first iterations it stays as it is, then it learns at an
-eighth of the rate. Source: BasicSR `VideoRecurrentModel` and its options `BasicVSR/*.yml`.
+SpyNet begins with weights that are trained already. For the first iterations it stays as it is, then it learns at
+an eighth of the rate. Source: BasicSR `VideoRecurrentModel` and its options `BasicVSR/*.yml`.
 """
 
 import logging

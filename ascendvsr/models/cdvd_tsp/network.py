@@ -197,9 +197,9 @@ class ReconstructionNetwork(keras.Layer):
         def blocks(filters: int) -> list:
             return [ResBlock(filters) for _ in range(n_resblock)]
 
-        self.inBlock = [Conv2D(n_feat, _KERNEL), *blocks(n_feat)]
-        self.encoder_first = [Conv2D(2 * n_feat, _KERNEL, stride=2), *blocks(2 * n_feat)]
-        self.encoder_second = [Conv2D(4 * n_feat, _KERNEL, stride=2), *blocks(4 * n_feat)]
+        self.inBlock = [Conv2D(n_feat, _KERNEL, activation="relu"), *blocks(n_feat)]
+        self.encoder_first = [Conv2D(2 * n_feat, _KERNEL, stride=2, activation="relu"), *blocks(2 * n_feat)]
+        self.encoder_second = [Conv2D(4 * n_feat, _KERNEL, stride=2, activation="relu"), *blocks(4 * n_feat)]
         self.decoder_second = [*blocks(4 * n_feat), _upsampling(2 * n_feat)]
         self.decoder_first = [*blocks(2 * n_feat), _upsampling(n_feat)]
         self.outBlock = [*blocks(n_feat), Conv2D(out_channels, _KERNEL)]
@@ -225,7 +225,7 @@ class ResBlock(keras.Layer):
 
     def __init__(self, filters: int, **kwargs):
         super().__init__(**kwargs)
-        self.conv1 = Conv2D(filters, _KERNEL)
+        self.conv1 = Conv2D(filters, _KERNEL, activation="relu")
         self.conv2 = Conv2D(filters, _KERNEL)
 
     def build(self, input_shape):
@@ -233,7 +233,7 @@ class ResBlock(keras.Layer):
         self.conv2.build(input_shape)
 
     def call(self, x):
-        return x + self.conv2(ops.relu(self.conv1(x)))
+        return self.conv2(self.conv1(x), residual=x)
 
 
 def warped_inside(frames, flow):
@@ -255,10 +255,8 @@ def _upsampling(filters: int) -> Conv2DTranspose:
 
 
 def _encoded(layers: list, x):
-    first, *blocks = layers
-    x = ops.relu(first(x))
-    for block in blocks:
-        x = block(x)
+    for layer in layers:
+        x = layer(x)
     return x
 
 

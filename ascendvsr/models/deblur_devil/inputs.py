@@ -4,6 +4,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
+from ascendvsr.models.deblur_devil.weights import holds_flow_network
 from ascendvsr.models.detect import flow_weights
 from ascendvsr.weights.reader import load_checkpoint
 
@@ -35,9 +36,10 @@ def read_inputs(cfg: CfgNode, begins: bool) -> dict[str, np.ndarray] | None:
                 f"deblur_devil.flow_checkpoint {path} is {found.title}, and deblur_devil.prewarping is {prewarping}"
             )
         return weights
-    if not cfg.init_from:
+    if not (cfg.init_from and holds_flow_network(load_checkpoint(cfg.init_from), prewarping)):
+        none = f", and init_from {cfg.init_from} has none ({prewarping})" if cfg.init_from else ""
         raise InputError(
-            "FlowDBN needs a trained flow network, which stays as it is: name its weights in "
+            f"FlowDBN needs a trained flow network, which stays as it is{none}: name its weights in "
             "deblur_devil.flow_checkpoint"
         )
     return None

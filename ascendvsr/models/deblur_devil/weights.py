@@ -1,5 +1,7 @@
 """How checkpoints of DBN and FlowDBN are recognized."""
 
+from collections.abc import Iterable
+
 from ascendvsr.models.card import Architecture, Shapes
 
 FLOW_PREFIX = "flowdbn.warping_network.network."  # of the flow network's names in FlowDBN
@@ -15,6 +17,11 @@ def detect_dbn(shapes: Shapes) -> list[Architecture]:
 def detect_flowdbn(shapes: Shapes) -> list[Architecture]:
     """FlowDBN. The first convolution has three channels for each of 2 T - 1 frames."""
     return _detect(shapes, "flowdbn.")
+
+
+def holds_flow_network(names: Iterable[str], prewarping: str) -> bool:
+    """Whether these are names of a FlowDBN with the flow network that `deblur_devil.prewarping` says."""
+    return any(name.startswith(FLOW_PREFIX + _FLOW_NETWORKS[prewarping]) for name in names)
 
 
 def _detect(shapes: Shapes, prefix: str) -> list[Architecture]:
@@ -36,8 +43,7 @@ def _detect(shapes: Shapes, prefix: str) -> list[Architecture]:
         settings["deblur_devil.nonblind_denoising"] = True
         words.append("denoising")
     if prefix:
-        starts = {key: FLOW_PREFIX + start for key, start in _FLOW_NETWORKS.items()}
-        found = [key for key, start in starts.items() if any(name.startswith(start) for name in shapes)]
+        found = [prewarping for prewarping in _FLOW_NETWORKS if holds_flow_network(shapes, prewarping)]
         if not found:
             raise KeyError(f"{FLOW_PREFIX}*, the flow network")
         settings["deblur_devil.prewarping"] = found[0]

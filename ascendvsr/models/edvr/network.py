@@ -105,12 +105,12 @@ class EDVR(Pretrained, keras.Model):
             self.predeblur = PredeblurModule(num_feat, hr_in)
             self.conv_1x1 = Conv2D(num_feat, 1)
         else:
-            self.conv_first = Conv2D(num_feat)
+            self.conv_first = Conv2D(num_feat, activation=SLOPE)
         self.feature_extraction = [ResidualBlockNoBN(num_feat) for _ in range(num_extract_block)]
-        self.conv_l2_1 = Conv2D(num_feat, stride=2)
-        self.conv_l2_2 = Conv2D(num_feat)
-        self.conv_l3_1 = Conv2D(num_feat, stride=2)
-        self.conv_l3_2 = Conv2D(num_feat)
+        self.conv_l2_1 = Conv2D(num_feat, stride=2, activation=SLOPE)
+        self.conv_l2_2 = Conv2D(num_feat, activation=SLOPE)
+        self.conv_l3_1 = Conv2D(num_feat, stride=2, activation=SLOPE)
+        self.conv_l3_2 = Conv2D(num_feat, activation=SLOPE)
 
         self.pcd_align = PCDAlignment(num_feat, deformable_groups, impl)
         if with_tsa:
@@ -119,9 +119,9 @@ class EDVR(Pretrained, keras.Model):
             self.fusion = Conv2D(num_feat, 1)
 
         self.reconstruction = [ResidualBlockNoBN(num_feat) for _ in range(num_reconstruct_block)]
-        self.upconv1 = Conv2D(num_feat * 4)
-        self.upconv2 = Conv2D(num_hr_feat * 4)
-        self.conv_hr = Conv2D(num_hr_feat)
+        self.upconv1 = Conv2D(num_feat * 4, activation=SLOPE)
+        self.upconv2 = Conv2D(num_hr_feat * 4, activation=SLOPE)
+        self.conv_hr = Conv2D(num_hr_feat, activation=SLOPE)
         self.conv_last = Conv2D(num_out_ch)
 
         self(keras.Input((num_frame, None, None, num_in_ch)))
@@ -137,9 +137,9 @@ class EDVR(Pretrained, keras.Model):
             feat = self.fusion(ops.concatenate(aligned, axis=-1))
         for block in self.reconstruction:
             feat = block(feat)
-        feat = _lrelu(pixel_shuffle(self.upconv1(feat), 2))
-        feat = _lrelu(pixel_shuffle(self.upconv2(feat), 2))
-        residual = self.conv_last(_lrelu(self.conv_hr(feat)))
+        feat = pixel_shuffle(self.upconv1(feat), 2)
+        feat = pixel_shuffle(self.upconv2(feat), 2)
+        residual = self.conv_last(self.conv_hr(feat))
 
         center = clip[:, self.center_frame_idx]
         if not self.hr_in:
@@ -154,16 +154,16 @@ class EDVR(Pretrained, keras.Model):
         if self.with_predeblur:
             feat_l1 = self.conv_1x1(self.predeblur(frames))
         else:
-            feat_l1 = _lrelu(self.conv_first(frames))
+            feat_l1 = self.conv_first(frames)
         for block in self.feature_extraction:
             feat_l1 = block(feat_l1)
-        feat_l2 = _lrelu(self.conv_l2_2(_lrelu(self.conv_l2_1(feat_l1))))
-        feat_l3 = _lrelu(self.conv_l3_2(_lrelu(self.conv_l3_1(feat_l2))))
+        feat_l2 = self.conv_l2_2(self.conv_l2_1(feat_l1))
+        feat_l3 = self.conv_l3_2(self.conv_l3_1(feat_l2))
 
         levels = [ops.reshape(f, (batch, self.num_frame, *ops.shape(f)[1:])) for f in (feat_l1, feat_l2, feat_l3)]
-        reference = [level[:, self.center_frame_idx] for level in levels]
+        by_frame = list(zip(*(ops.unstack(level, self.num_frame, axis=1) for level in levels), strict=True))
         # Frame by frame: the samples of a deformable convolution are nine times as large as its input.
-        return [self.pcd_align([level[:, t] for level in levels], reference) for t in range(self.num_frame)]
+        return [self.pcd_align(frame, by_frame[self.center_frame_idx]) for frame in by_frame]
 
     def get_config(self):
         return {**super().get_config(), **self.config}
@@ -178,24 +178,24 @@ class PredeblurModule(keras.Layer):
     def __init__(self, num_feat: int, hr_in: bool, **kwargs):
         super().__init__(**kwargs)
         self.hr_in = hr_in
-        self.conv_first = Conv2D(num_feat)
+        self.conv_first = Conv2D(num_feat, activation=SLOPE)
         if hr_in:
-            self.stride_conv_hr1 = Conv2D(num_feat, stride=2)
-            self.stride_conv_hr2 = Conv2D(num_feat, stride=2)
-        self.stride_conv_l2 = Conv2D(num_feat, stride=2)
-        self.stride_conv_l3 = Conv2D(num_feat, stride=2)
+            self.stride_conv_hr1 = Conv2D(num_feat, stride=2, activation=SLOPE)
+            self.stride_conv_hr2 = Conv2D(num_feat, stride=2, activation=SLOPE)
+        self.stride_conv_l2 = Conv2D(num_feat, stride=2, activation=SLOPE)
+        self.stride_conv_l3 = Conv2D(num_feat, stride=2, activation=SLOPE)
         self.resblock_l3 = ResidualBlockNoBN(num_feat)
         self.resblock_l2_1 = ResidualBlockNoBN(num_feat)
         self.resblock_l2_2 = ResidualBlockNoBN(num_feat)
         self.resblock_l1 = [ResidualBlockNoBN(num_feat) for _ in range(5)]
 
     def call(self, frames):
-        feat_l1 = _lrelu(self.conv_first(frames))
+        feat_l1 = self.conv_first(frames)
         if self.hr_in:
-            feat_l1 = _lrelu(self.stride_conv_hr1(feat_l1))
-            feat_l1 = _lrelu(self.stride_conv_hr2(feat_l1))
-        feat_l2 = _lrelu(self.stride_conv_l2(feat_l1))
-        feat_l3 = _lrelu(self.stride_conv_l3(feat_l2))
+            feat_l1 = self.stride_conv_hr1(feat_l1)
+            feat_l1 = self.stride_conv_hr2(feat_l1)
+        feat_l2 = self.stride_conv_l2(feat_l1)
+        feat_l3 = self.stride_conv_l3(feat_l2)
 
         feat_l2 = self.resblock_l2_1(feat_l2) + _upsample(self.resblock_l3(feat_l3))
         feat_l2 = _upsample(self.resblock_l2_2(feat_l2))
@@ -218,13 +218,13 @@ class PCDAlignment(keras.Layer):
         super().__init__(**kwargs)
         levels = ("l3", "l2", "l1")
         pack = {"deformable_groups": deformable_groups, "impl": impl}
-        self.offset_conv1 = {level: Conv2D(num_feat) for level in levels}
-        self.offset_conv2 = {level: Conv2D(num_feat) for level in levels}
-        self.offset_conv3 = {level: Conv2D(num_feat) for level in levels[1:]}
+        self.offset_conv1 = {level: Conv2D(num_feat, activation=SLOPE) for level in levels}
+        self.offset_conv2 = {level: Conv2D(num_feat, activation=SLOPE) for level in levels}
+        self.offset_conv3 = {level: Conv2D(num_feat, activation=SLOPE) for level in levels[1:]}
         self.dcn_pack = {level: DCNv2Pack(num_feat, **pack) for level in levels}
-        self.feat_conv = {level: Conv2D(num_feat) for level in levels[1:]}
-        self.cas_offset_conv1 = Conv2D(num_feat)
-        self.cas_offset_conv2 = Conv2D(num_feat)
+        self.feat_conv = {"l2": Conv2D(num_feat, activation=SLOPE), "l1": Conv2D(num_feat)}
+        self.cas_offset_conv1 = Conv2D(num_feat, activation=SLOPE)
+        self.cas_offset_conv2 = Conv2D(num_feat, activation=SLOPE)
         self.cas_dcnpack = DCNv2Pack(num_feat, **pack)
 
     def call(self, neighbor, reference):
@@ -235,20 +235,18 @@ class PCDAlignment(keras.Layer):
             upsampled_offset, upsampled_feat = _upsample(offset) * 2, _upsample(feat)
             offset, feat = self._align_level(level, neighbor[index], reference[index], upsampled_offset)
             feat = self.feat_conv[level](ops.concatenate([feat, upsampled_feat], axis=-1))
-            if level == "l2":
-                feat = _lrelu(feat)
         offset = ops.concatenate([feat, reference[0]], axis=-1)
-        offset = _lrelu(self.cas_offset_conv2(_lrelu(self.cas_offset_conv1(offset))))
+        offset = self.cas_offset_conv2(self.cas_offset_conv1(offset))
         return _lrelu(self.cas_dcnpack(feat, offset))
 
     def _align_level(self, level: str, neighbor, reference, upsampled_offset=None):
         """The features that give the offsets, and the neighbour's features moved by them."""
-        offset = _lrelu(self.offset_conv1[level](ops.concatenate([neighbor, reference], axis=-1)))
+        offset = self.offset_conv1[level](ops.concatenate([neighbor, reference], axis=-1))
         if upsampled_offset is None:
-            offset = _lrelu(self.offset_conv2[level](offset))
+            offset = self.offset_conv2[level](offset)
         else:
-            offset = _lrelu(self.offset_conv2[level](ops.concatenate([offset, upsampled_offset], axis=-1)))
-            offset = _lrelu(self.offset_conv3[level](offset))
+            offset = self.offset_conv2[level](ops.concatenate([offset, upsampled_offset], axis=-1))
+            offset = self.offset_conv3[level](offset)
         return offset, self.dcn_pack[level](neighbor, offset)
 
 
@@ -264,16 +262,16 @@ class TSAFusion(keras.Layer):
         self.center_frame_idx = center_frame_idx
         self.temporal_attn1 = Conv2D(num_feat)
         self.temporal_attn2 = Conv2D(num_feat)
-        self.feat_fusion = Conv2D(num_feat, 1)
-        self.spatial_attn1 = Conv2D(num_feat, 1)
-        self.spatial_attn2 = Conv2D(num_feat, 1)
-        self.spatial_attn3 = Conv2D(num_feat)
-        self.spatial_attn4 = Conv2D(num_feat, 1)
+        self.feat_fusion = Conv2D(num_feat, 1, activation=SLOPE)
+        self.spatial_attn1 = Conv2D(num_feat, 1, activation=SLOPE)
+        self.spatial_attn2 = Conv2D(num_feat, 1, activation=SLOPE)
+        self.spatial_attn3 = Conv2D(num_feat, activation=SLOPE)
+        self.spatial_attn4 = Conv2D(num_feat, 1, activation=SLOPE)
         self.spatial_attn5 = Conv2D(num_feat)
-        self.spatial_attn_l1 = Conv2D(num_feat, 1)
-        self.spatial_attn_l2 = Conv2D(num_feat)
-        self.spatial_attn_l3 = Conv2D(num_feat)
-        self.spatial_attn_add1 = Conv2D(num_feat, 1)
+        self.spatial_attn_l1 = Conv2D(num_feat, 1, activation=SLOPE)
+        self.spatial_attn_l2 = Conv2D(num_feat, activation=SLOPE)
+        self.spatial_attn_l3 = Conv2D(num_feat, activation=SLOPE)
+        self.spatial_attn_add1 = Conv2D(num_feat, 1, activation=SLOPE)
         self.spatial_attn_add2 = Conv2D(num_feat, 1)
 
     def call(self, aligned):
@@ -286,23 +284,23 @@ class TSAFusion(keras.Layer):
         aligned = aligned * ops.sigmoid(similarity)
         aligned = ops.transpose(aligned, (0, 2, 3, 1, 4))
         aligned = ops.reshape(aligned, (batch, height, width, frames * channels))
-        feat = _lrelu(self.feat_fusion(aligned))
+        feat = self.feat_fusion(aligned)
 
-        attn = _lrelu(self.spatial_attn1(aligned))
-        attn = _lrelu(self.spatial_attn2(_pools(attn)))
-        level = _lrelu(self.spatial_attn_l1(attn))
-        level = _lrelu(self.spatial_attn_l2(_pools(level)))
-        level = _lrelu(self.spatial_attn_l3(level))
-        attn = _lrelu(self.spatial_attn3(attn)) + _upsample(level)
-        attn = _upsample(_lrelu(self.spatial_attn4(attn)))
+        attn = self.spatial_attn1(aligned)
+        attn = self.spatial_attn2(_pools(attn))
+        level = self.spatial_attn_l1(attn)
+        level = self.spatial_attn_l2(_pools(level))
+        level = self.spatial_attn_l3(level)
+        attn = self.spatial_attn3(attn) + _upsample(level)
+        attn = _upsample(self.spatial_attn4(attn))
         attn = self.spatial_attn5(attn)
-        attn_add = self.spatial_attn_add2(_lrelu(self.spatial_attn_add1(attn)))
+        attn_add = self.spatial_attn_add2(self.spatial_attn_add1(attn))
         # A fresh network has attn near 0, so that the factor starts near 1.
         return feat * ops.sigmoid(attn) * 2 + attn_add
 
 
 def _lrelu(x):
-    return ops.leaky_relu(x, 0.1)
+    return ops.leaky_relu(x, SLOPE)
 
 
 def _times(x, factor: int) -> tuple:

@@ -63,7 +63,7 @@ class FlowNet1S(Pretrained, keras.Model):
         self.div_flow = div_flow
         head = {"dtype": head_dtype(self)}
         self.encoder = {
-            name: Conv2D(channels, kernel, stride, **he_initialisation())
+            name: Conv2D(channels, kernel, stride, activation=SLOPE, **he_initialisation())
             for name, channels, kernel, stride in _ENCODER
         }
         self.predict_flow = {str(level): Conv2D(2, **he_initialisation(), **head) for level in (6, *_SKIPS)}
@@ -82,7 +82,7 @@ class FlowNet1S(Pretrained, keras.Model):
         """The flows of levels 6 to 2 (a 64th to a quarter of the size), in full-size pixels times `div_flow`."""
         x, encoded = ops.concatenate(frames, axis=-1), {}
         for name, conv in self.encoder.items():
-            x = encoded[name] = lrelu(conv(x))
+            x = encoded[name] = conv(x)
         flows = [self.predict_flow["6"](x)]
         for level, name in _SKIPS.items():
             skip = encoded[name]

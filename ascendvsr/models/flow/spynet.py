@@ -87,7 +87,9 @@ class BasicModule(keras.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        self.basic_module = {str(2 * k): Conv2D(filters, 7) for k, filters in enumerate((32, 64, 32, 16))}
+        self.basic_module = {
+            str(2 * k): Conv2D(filters, 7, activation="relu") for k, filters in enumerate((32, 64, 32, 16))
+        }
         # Flow needs float32: bfloat16 has no number between 123 and 123.5.
         initial = {"kernel_initializer": "zeros", "bias_initializer": "zeros"}
         self.basic_module["8"] = Conv2D(2, 7, **initial, dtype=head_dtype(self))
@@ -98,10 +100,9 @@ class BasicModule(keras.Layer):
             x_shape = (*x_shape[:-1], conv.filters)
 
     def call(self, x):
-        *hidden, last = self.basic_module.values()
-        for conv in hidden:
-            x = ops.relu(conv(x))
-        return last(x)
+        for conv in self.basic_module.values():
+            x = conv(x)
+        return x
 
 
 def _next_multiple(side):

@@ -157,20 +157,24 @@ class DeblurringNetwork(keras.Layer):
 
     def __init__(self, num_candidates: int, num_blocks: int, channels: int, **kwargs):
         super().__init__(**kwargs)
-        self.PV_dec = [_conv(num_candidates, 64, 3), _relu(), _conv(64, 64, 3), _relu()]
-        self.img_dec = [_conv(9, 32, 3), _relu(), _conv(32, 32, 3), _relu()]
+        # In the published sequences a ReLU, which has no weights, stands between: hence 0, 2.
+        self.PV_dec = {"0": _conv(num_candidates, 64, 3, **RELU), "2": _conv(64, 64, 3, **RELU)}
+        self.img_dec = {"0": _conv(9, 32, 3, **RELU), "2": _conv(32, 32, 3, **RELU)}
         self.d0 = _conv(64 + 32, 64)
-        self.d1 = [_conv(64, 64, stride=2), _relu(), _conv(64, 64)]
-        self.temp = [_conv(64, 128, stride=2), _relu(), _conv(128, channels), _relu()]
+        self.d1 = {"0": _conv(64, 64, stride=2, **RELU), "2": _conv(64, 64)}
+        self.temp = {"0": _conv(64, 128, stride=2, **RELU), "2": _conv(128, channels, **RELU)}
         self.RBs = [
-            [_conv(channels, channels, 3), _relu(), _conv(channels, channels, 3), _relu()]
+            {
+                "0": _conv(channels, channels, 3, **RELU),
+                "2": _conv(channels, channels, 3, **RELU, residual_place="after"),
+            }
             for _ in range(num_blocks)
         ]
-        self.RB_end = [_conv(channels, channels, 3), _relu()]
+        self.RB_end = {"0": _conv(channels, channels, 3, **RELU, residual_place="after")}
         self.dconv1 = _upsampling(channels, 64)
-        self.dconv1_end = [_relu(), _conv(64, 64), _relu()]
+        self.dconv1_end = {"0": keras.layers.ReLU(), "1": _conv(64, 64, **RELU)}
         self.dconv2 = _upsampling(64, 64)
-        self.dconv2_end = [_relu(), _conv(64, 64), _relu()]
+        self.dconv2_end = {"0": keras.layers.ReLU(), "1": _conv(64, 64, **RELU)}
         self.end = _conv(64, 3)
 
     def call(self, volume, frames):
@@ -180,17 +184,20 @@ class DeblurringNetwork(keras.Layer):
         encoded = _through(self.temp, d1)
         x = encoded
         for block in self.RBs:
-            x = x + _through(block, x)
-        x = _through(self.RB_end, x) + encoded
+            x = block["2"](block["0"](x), residual=x)
+        x = self.RB_end["0"](x, residual=encoded)
         x = _through(self.dconv1_end, self.dconv1(x) + d1)
         x = _through(self.dconv2_end, self.dconv2(x) + d0)
         return self.end(x)
 
 
-def _conv(channels: int, filters: int, kernel_size: int = 5, stride: int = 1) -> Conv2D:
+RELU = {"activation": "relu"}
+
+
+def _conv(channels: int, filters: int, kernel_size: int = 5, stride: int = 1, **after) -> Conv2D:
     """A convolution from `channels` to `filters`, built."""
     initial = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
-    layer = Conv2D(filters, kernel_size, stride, **initial)
+    layer = Conv2D(filters, kernel_size, stride, **initial, **after)
     layer.build((None, None, None, channels))
     return layer
 
@@ -203,11 +210,7 @@ def _upsampling(channels: int, filters: int) -> Conv2DTranspose:
     return layer
 
 
-def _relu() -> keras.Layer:
-    return keras.layers.ReLU()
-
-
-def _through(sequence: list, x):
-    for layer in sequence:
+def _through(sequence: dict, x):
+    for layer in sequence.values():
         x = layer(x)
     return x

@@ -52,7 +52,7 @@ class GuidedDeformAttn(keras.Layer):
         self.max_residue_magnitude = max_residue_magnitude
         self.impl = impl
 
-        self.conv_offset = {"0": FrameConv(64, 1), **{str(2 * k): FrameConv(64) for k in range(1, 5)}}
+        self.conv_offset = {str(2 * k): FrameConv(64, 3 if k else 1, activation=0.1) for k in range(5)}
         self.offset_channels = 2 * deformable_groups * self.kernel_size**2 * 2  # slots, groups, taps, (dy, dx)
         # At first the offsets are the flow alone.
         self.conv_offset["10"] = FrameConv(
@@ -95,11 +95,10 @@ class GuidedDeformAttn(keras.Layer):
 
     def _offset(self, q, warped, flows):
         """[N, 2, H, W, slots, positions, 2] as (dy, dx), in pixels: slot 0 is the same frame of the clip before."""
-        *hidden, last = self.conv_offset.values()
         x = ops.concatenate([ops.cast(part, self.compute_dtype) for part in (q, *warped, *flows)], axis=-1)
-        for conv in hidden:
-            x = ops.leaky_relu(conv(x), 0.1)
-        residue = self.max_residue_magnitude * ops.tanh(last(x))
+        for conv in self.conv_offset.values():
+            x = conv(x)
+        residue = self.max_residue_magnitude * ops.tanh(x)
         residue = ops.reshape(residue, (*ops.shape(residue)[:4], 2, self.offset_channels // 4, 2))
         flow = ops.flip(ops.stack(flows, axis=-2), axis=-1)
         return residue + flow[..., None, :]

@@ -8,6 +8,10 @@ from yacs.config import CfgNode
 from ascendcv.utils.errors import InputError
 from ascendvsr.weights.reader import load_checkpoint
 
+_INSIDE = "spynet."  # what SpyNet's names begin with inside RVRT
+_MARK = "basic_module.0.basic_module.0.weight"  # a name of SpyNet
+_MARK_INSIDE = _INSIDE + _MARK
+
 
 def read_inputs(cfg: CfgNode, begins: bool) -> dict[str, np.ndarray] | None:
     """The weights in `rvrt.spynet_checkpoint`; None where SpyNet's come with all others, or are learned.
@@ -33,9 +37,10 @@ def read_inputs(cfg: CfgNode, begins: bool) -> dict[str, np.ndarray] | None:
         return None
     if rvrt.spynet_checkpoint:
         return spynet_weights(load_checkpoint(rvrt.spynet_checkpoint), rvrt.spynet_checkpoint)
-    if rvrt.fix_iter > 0 and not cfg.init_from:
+    if rvrt.fix_iter > 0 and not (cfg.init_from and _MARK_INSIDE in load_checkpoint(cfg.init_from)):
+        none = f"init_from {cfg.init_from} has none of them" if cfg.init_from else "it has none"
         raise InputError(
-            f"SpyNet keeps its weights until step {rvrt.fix_iter}, and it has none: name a file of them in "
+            f"SpyNet keeps its weights until step {rvrt.fix_iter}, and {none}: name a file of them in "
             "rvrt.spynet_checkpoint (spynet_sintel_final), or say rvrt.fix_iter 0 to train it from the beginning"
         )
     return None
@@ -43,9 +48,9 @@ def read_inputs(cfg: CfgNode, begins: bool) -> dict[str, np.ndarray] | None:
 
 def spynet_weights(weights: dict[str, np.ndarray], path: str) -> dict[str, np.ndarray]:
     """SpyNet's weights under its own names, from a file of SpyNet alone or of a whole RVRT."""
-    inside = {name.removeprefix("spynet."): array for name, array in weights.items() if name.startswith("spynet.")}
+    inside = {name.removeprefix(_INSIDE): array for name, array in weights.items() if name.startswith(_INSIDE)}
     weights = inside or weights
-    if "basic_module.0.basic_module.0.weight" not in weights:
+    if _MARK not in weights:
         raise InputError(
             f"rvrt.spynet_checkpoint {path} holds no SpyNet: it should be the weights of SpyNet or of an RVRT"
         )

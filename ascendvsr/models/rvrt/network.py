@@ -33,6 +33,7 @@ from ascendvsr.models.rvrt.clips import (
 from ascendvsr.models.rvrt.guided_attention import GuidedDeformAttn
 from ascendvsr.models.rvrt.window_attention import RSTBWithInputConv
 
+SLOPE = 0.1  # of the leaky ReLU below 0
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 
 
@@ -165,7 +166,7 @@ class RVRT(Pretrained, keras.Model):
         if upscale == 4:
             self.feat_extract = extraction
         else:
-            down = [FrameConv(embed_dims[0], stride=2) for _ in range(2)]
+            down = [FrameConv(embed_dims[0], stride=2, activation=SLOPE) for _ in range(2)]
             self.feat_extract = {"1": down[0], "3": down[1], "6": extraction}
         self.backbone = {
             branch: blocks(
@@ -188,8 +189,9 @@ class RVRT(Pretrained, keras.Model):
             for branch in BRANCHES
         }
         self.reconstruction = blocks(2, inputconv_groups[5])
-        self.conv_before_upsampler = {"0": FrameConv(64, 1)}
-        self.upsampler = {"0": FrameConv(256), "5": FrameConv(256), "10": FrameConv(64)}
+        self.conv_before_upsampler = {"0": FrameConv(64, 1, activation=SLOPE)}
+        twice = {name: FrameConv(256, activation=SLOPE) for name in ("0", "5")}
+        self.upsampler = {**twice, "10": FrameConv(64)}
         self.conv_last = FrameConv(3, dtype=head_dtype(self))
 
         self.build()
@@ -279,8 +281,7 @@ class RVRT(Pretrained, keras.Model):
         """[N, T, H, W, in_channels] -> features [N, T, h, w, C] of each frame alone."""
         if self.scale == 4:
             return self.feat_extract(clip, mask)
-        x = _lrelu(self.feat_extract["1"](clip))
-        x = _lrelu(self.feat_extract["3"](x))
+        x = self.feat_extract["3"](self.feat_extract["1"](clip))
         return self.feat_extract["6"](x, mask)
 
     def _propagate(
@@ -335,15 +336,11 @@ class RVRT(Pretrained, keras.Model):
     def _reconstruct(self, features: list, rgb, mask):
         """The features of all branches and the frames of a clip -> its restored frames."""
         x = self.reconstruction(ops.concatenate(features, axis=-1), mask)
-        x = _lrelu(self.conv_before_upsampler["0"](x))
-        x = _lrelu(shuffle(self.upsampler["0"](x)))
-        x = _lrelu(shuffle(self.upsampler["5"](x)))
+        x = self.conv_before_upsampler["0"](x)
+        x = shuffle(self.upsampler["0"](x))
+        x = shuffle(self.upsampler["5"](x))
         x = self.conv_last(self.upsampler["10"](x))
         return x + (enlarged(rgb, self.scale) if self.scale > 1 else rgb)
 
     def get_config(self):
         return {**super().get_config(), **self.config}
-
-
-def _lrelu(x):
-    return ops.leaky_relu(x, 0.1)

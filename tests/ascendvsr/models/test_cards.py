@@ -7,6 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ascendcv.losses import ms_ssim
 from ascendcv.utils.errors import InputError
@@ -56,6 +57,14 @@ def built():
     return make
 
 
+@pytest.fixture
+def without_graphs():
+    """Computing one small call takes less time than making the graph of it."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def test_every_name_means_one_network():
     names = [name for card in CARDS for name in (card.name, *card.aliases)]
     assert len(names) == len(set(names))
@@ -103,14 +112,13 @@ def test_weights_tell_their_network(card, built):
     architecture = detect(weights)
     assert card_named(architecture.settings["model.name"]) is card
     check_matches(cfg, architecture)
-    again = build_model(load_config(settings=TINY.get(card.name, {}) | architecture.settings))
-    assert {name: array.shape for name, array in state_dict(again).items()} == {
-        name: array.shape for name, array in weights.items()
-    }
+    # What leaves no trace in the weights, the configuration says.
+    again = load_config(settings=TINY.get(card.name, {}) | architecture.settings)
+    assert card.arguments(again) == card.arguments(cfg)
 
 
 @of_each_card
-def test_the_kind_is_what_the_network_does(card, built):
+def test_the_kind_is_what_the_network_does(card, built, without_graphs):
     model, cfg = built(card), configured(card)
     runner = KerasRunner(model)
     frames = np.random.default_rng(0).random(

@@ -229,12 +229,13 @@ def test_xla_trains(settings):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model.name": "SRCNN"}, "model.name 'SRCNN' cannot be trained"),
+        ({"model.name": "SRCNN"}, "model.name is 'SRCNN'; it should be one of: EDVR, "),
+        ({"model.name": "SpyNet"}, "model.name 'SpyNet' cannot be trained; there are EDVR, "),
         ({"solver.lr_schedule.base_lr": 0.0}, "base_lr should be above 0"),
         ({"solver.loss_scale": "128"}, "solver.loss_scale '128'"),
         (
             {"solver.lr_schedule.type": "OneCycle", "solver.lr_schedule.max_lr": 1e-5},
-            "max_lr 1e-05 is below base_lr",
+            "max_lr 1e-05 is below solver.lr_schedule.base_lr 0.0004",
         ),
         ({"solver.xla": True, "rank_size": 2}, "solver.xla compiles for one device only"),
         ({"solver.train_only.pattern": "("}, "no regular expression"),

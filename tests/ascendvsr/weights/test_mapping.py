@@ -11,8 +11,8 @@ from ascendcv.layers.precision import computing_in
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
+from ascendvsr.models.detect import detect
 from ascendvsr.weights import load_checkpoint, load_state_dict, load_weights, save_weights, state_dict
-from ascendvsr.weights.detect import detect
 from ascendvsr.weights.names import named_layers
 from tests.ascendvsr.weights.torch_bytes import TorchFile
 from tests.support import TINY_EDVR

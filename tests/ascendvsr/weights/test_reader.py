@@ -96,7 +96,7 @@ def test_reading_needs_neither_tensorflow_nor_keras_nor_torch(tmp_path):
     for format in FORMATS:
         write(format, tmp_path / format.replace(" ", ""), weights())
     program = (
-        "import sys, ascendvsr.weights.detect; from ascendvsr.weights import load_checkpoint\n"
+        "import sys, ascendvsr.models.detect; from ascendvsr.weights import load_checkpoint\n"
         "for path in sys.argv[1:]: load_checkpoint(path)\n"
         "print({'tensorflow', 'keras', 'torch', 'safetensors'} & set(sys.modules))"
     )

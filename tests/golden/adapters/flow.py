@@ -94,9 +94,11 @@ def _pwcnet_devil(model, frames: tuple) -> dict:
     pyramids = (model.features(frame) for frame in frames)
     for level, first, second, flow in zip(range(6, 1, -1), *pyramids, model.levels(frames), strict=True):
         if previous is not None:
-            shrink = np.array([first.shape[2] / width, first.shape[1] / height], np.float32) / model.div_flow
+            shrink = np.array([first.shape[2] / width, first.shape[1] / height]) / model.div_flow
             second = warp_visible(
-                second, resize(previous, first.shape[1:3]) * keras.ops.convert_to_tensor(shrink), 0.9999
+                second,
+                resize(previous, first.shape[1:3]) * keras.ops.convert_to_tensor(shrink, second.dtype),
+                0.9999,
             )
             outputs |= _statistics(f"warp{level}", second)
         outputs |= _statistics(f"corr{level}", spatial_correlation(first, second))

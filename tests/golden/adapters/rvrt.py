@@ -126,12 +126,17 @@ def train_step(case: Case) -> dict:
     model = network(case)
     clip, truth = _clip(case), ops.convert_to_tensor(channels_last(case.frames("gt")))
 
-    def loss(clip):
-        value, _, _ = RVRTUpdates().loss(model, {"lq": clip, "gt": truth}, 0, ())
+    batch = {"gt": truth}
+    if model.in_channels == 4:  # a batch tells the level of each sample, of which the network's input makes a map
+        batch["sigma"] = ops.convert_to_tensor(clip[:, 0, 0, 0, 3])
+        np.testing.assert_array_equal(clip[..., 3], np.broadcast_to(clip[:, :1, :1, :1, 3], clip.shape[:4]))
+
+    def loss(frames):
+        value, _, _ = RVRTUpdates().loss(model, {"lq": frames, **batch}, 0, ())
         return value
 
     restored = channels_first(_array(model(clip)))
-    value, _, found = gradients(loss, [clip], variables=model.trainable_variables)
+    value, _, found = gradients(loss, [clip[..., :3]], variables=model.trainable_variables)
     return {
         "loss": value,
         "y_stats": _statistics(restored),
