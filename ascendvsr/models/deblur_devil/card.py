@@ -32,8 +32,8 @@ def dbn_arguments(cfg: CfgNode) -> dict[str, Any]:
     """The arguments of `DBN`."""
     if cfg.deblur_devil.nonblind_denoising and cfg.deblur_devil.color_space != "rgb":
         raise InputError(
-            f"deblur_devil.color_space is {cfg.deblur_devil.color_space}: with deblur_devil.nonblind_denoising True "
-            "it should be rgb"
+            f"deblur_devil.color_space is {cfg.deblur_devil.color_space}: with deblur_devil.nonblind_denoising "
+            "True it should be rgb"
         )
     return shared_arguments(cfg) | {"nonblind_denoising": cfg.deblur_devil.nonblind_denoising}
 
