@@ -1,4 +1,4 @@
-"""Makes the training clips of the shipped networks: python scripts/make_tiny_clips.py SRC OUT [--clips 2500]
+"""Makes the training clips of the shipped networks: python scripts/make_tiny_clips.py SRC OUT [--clips 2400]
 
 SRC holds photos/*.jpg and clips/*.mp4, freely licensed (what was used, and its licences, say the models' cards);
 the photographs that come with scikit-image are used beside them. Most clips are synthesized from photographs (see
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--clips", type=int, default=2500, help="clips to train on")
+    parser.add_argument("--clips", type=int, default=2400, help="clips to train on")
     parser.add_argument("--blur", action="store_true", help="blurred frames as well, and no real clips")
     options = parser.parse_args(argv)
     if options.folder.exists():

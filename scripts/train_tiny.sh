@@ -11,10 +11,10 @@ fi
 source_folder=$(realpath "$1")
 config=$(realpath "${2:-$(dirname "$0")/../configs/tiny/edvr_tiny_x4.yaml}")
 shift $(($# < 2 ? $# : 2))
-cd "$(dirname "$0")/.."
-. scripts/python.sh
-blur=()
+source "$(dirname "$0")/python.sh"
+export PYTHONPATH=.${PYTHONPATH:+:$PYTHONPATH}
+clips=()
 data=data/tiny/sharp
-if [[ $config == *deblur* ]]; then blur=(--blur) data=data/tiny/blurred; fi
-nice -n 19 "$PYTHON" scripts/make_tiny_clips.py "$source_folder" "$data" "${blur[@]}"
+if [[ $config == *deblur* ]]; then clips=(--clips 224 --blur) data=data/tiny/blurred; fi
+nice -n 19 "$PYTHON" scripts/make_tiny_clips.py "$source_folder" "$data" "${clips[@]}"
 exec nice -n 19 "$PYTHON" -m ascendvsr train --config-file "$config" continue_training True data.data_dir "$data" "$@"
