@@ -74,26 +74,6 @@ class AnimationSource:
             suffix=_SUFFIXES[self._kind],
         )
 
-    @staticmethod
-    def count_frames(path: Path) -> int:
-        """How many frames a picture has; 1 for one that cannot be read."""
-        try:
-            with open(path, "rb") as file:
-                kind = picture_format(file.read(16))
-                file.seek(0)
-                if kind == "tiff":
-                    from ascendcv.dataloader import tiff
-
-                    return tiff.read_header(file.read()).frames
-                if kind == "png":
-                    return png.read_header(file).frames
-                if kind in _FORMATS:
-                    with Image.open(file, formats=_FORMATS[kind]) as image:
-                        return getattr(image, "n_frames", 1)
-        except Exception:  # of a decoder; reading it as a picture says what is wrong
-            return 1
-        return 1
-
     def __len__(self) -> int:
         return len(self._chosen)
 
@@ -137,6 +117,26 @@ class AnimationSource:
             raise InputError(
                 f"{self.name} is no readable animation ({reason}); copy or extract it again"
             ) from error
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a picture has; 1 for one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            kind = picture_format(file.read(16))
+            file.seek(0)
+            if kind == "tiff":
+                from ascendcv.dataloader import tiff
+
+                return tiff.read_header(file.read()).frames
+            if kind == "png":
+                return png.read_header(file).frames
+            if kind in _FORMATS:
+                with Image.open(file, formats=_FORMATS[kind]) as image:
+                    return getattr(image, "n_frames", 1)
+    except Exception:  # of a decoder; reading it as a picture says what is wrong
+        return 1
+    return 1
 
 
 def _deep_frames(data: bytes) -> Iterator[tuple[np.ndarray, Fraction]]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ascendcv.dataloader.animation import ANIMATION_SUFFIXES, ApngWriter, GifWriter, WebpWriter
-from ascendcv.dataloader.footage import Footage, Frame
+from ascendcv.dataloader.footage import Footage, Frame, PictureTags
 from ascendcv.dataloader.image import WRITTEN_SUFFIXES, holds, natural_order, write_image
 from ascendcv.dataloader.video_codecs import CONTAINERS
 from ascendcv.dataloader.video_writer import VideoEncoder, check
@@ -123,10 +123,12 @@ def folder_sink(
     queue_size: int,
     suffix: str = ".png",
     notes: list[str] | None = None,
+    tags: PictureTags | None = None,
 ) -> Iterator[Write]:
     """Each frame as `folder`/NAME.png; a file of that name is replaced when the new one is complete.
 
-    Images that were there and are none of these frames are named in the notes.
+    Images that were there and are none of these frames are named in the notes. `tags` are those of frames that
+    have none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stale = {path.name for path in folder.iterdir() if path.suffix.lower() == suffix and path.name[0] != "."}
@@ -134,7 +136,7 @@ def folder_sink(
     def write(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
         path = folder / f"{name}{suffix}"
         try:
-            write_image(path, pixels, frame.tags if frame is not None else None)
+            write_image(path, pixels, (frame.tags if frame is not None else None) or tags)
         except OSError as error:
             raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from error
 
@@ -208,7 +210,13 @@ def _folder_of(
     suffix = f".{image_format}"
     if like is not None:
         _check_image(path, suffix, like)
-    return folder_sink(path, num_threads=num_threads, queue_size=queue_size, suffix=suffix, notes=notes)
+    tags = None
+    if like is not None and like.color is not None and like.color.is_wide:
+        # As the images are RGB of the full range, their matrix is 0.
+        tags = PictureTags(cicp=(like.color.primaries, like.color.transfer, 0, 1))
+        if suffix != ".png":
+            notes.append(f"{path}: only PNG files can tell the colors of {like.name}; these images do not")
+    return folder_sink(path, num_threads=num_threads, queue_size=queue_size, suffix=suffix, notes=notes, tags=tags)
 
 
 @contextlib.contextmanager

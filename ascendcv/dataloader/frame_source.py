@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ascendcv.dataloader.animation import AnimationSource
+from ascendcv.dataloader.animation import AnimationSource, count_frames
 from ascendcv.dataloader.footage import Footage, Frame
 from ascendcv.dataloader.image import (
     IMAGE_SUFFIXES,
@@ -38,6 +38,7 @@ from ascendcv.utils.errors import InputError
 
 # Streams of pictures, which begin as a picture does.
 _PICTURE_STREAMS = (".mjpeg", ".mjpg")
+_ANIMATED = (".gif", ".webp", ".apng")
 _STRAY_PICTURES = 2  # beside folders of clips: a cover, a thumbnail
 
 
@@ -63,7 +64,12 @@ class ImageSource:
         stem, count = Counter(path.stem for path in paths).most_common(1)[0]
         if count > 1:
             raise InputError(f"{paths[0].parent} has {count} frames called {stem}: keep one of them")
-        self.notes = _ignored_note(name, ignored)
+        self.notes = _ignored_note(name, len(self.paths), ignored)
+        animated = [path for path in paths if path.suffix.lower() in _ANIMATED and count_frames(path) > 1]
+        if animated:
+            self.notes.append(
+                f"{name}: of {len(animated)} animated pictures ({animated[0].name} ...) the first frames are taken"
+            )
         self._turn = self._common_turn() if turned else Turn()
         height, width = self._header[:2]
         self.footage = Footage(
@@ -154,7 +160,7 @@ def open_source(
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder; a stream is read from the standard input ('-')")
     if is_picture(path):
-        if AnimationSource.count_frames(path) > 1:
+        if count_frames(path) > 1:
             return AnimationSource(path, start=start, frames=frames)
         return ImageSource(_part([path], str(path), start, frames), str(path), turned=True)
     return VideoSource(path, **options)
@@ -227,10 +233,11 @@ def _part(frames: Sequence, name: str, start: int | float | Fraction, count: int
     return frames[start:] if count is None else frames[start : start + count]
 
 
-def _ignored_note(name: str, ignored: Sequence[Path] | int) -> list[str]:
+def _ignored_note(name: str, taken: int, ignored: Sequence[Path] | int) -> list[str]:
     if not ignored:
         return []
     count = ignored if isinstance(ignored, int) else len(ignored)
     named = "" if isinstance(ignored, int) else f" ({', '.join(path.name for path in ignored[:3])}"
     named += "" if isinstance(ignored, int) else ", ...)" if count > 3 else ")"
-    return [f"{name}: ignored {count} other file{'s' if count > 1 else ''}{named}"]
+    took = f"took {taken} image{'s' if taken > 1 else ''}"
+    return [f"{name}: {took}, ignored {count} other file{'s' if count > 1 else ''}{named}"]

@@ -299,7 +299,9 @@ def _decode(data: bytes, kind: str, header: ImageHeader) -> np.ndarray:
         return png.decode_16_bits(data)
     import imageio.v3 as imageio
 
-    # Pillow does the work: its modes for gray, color and alpha, the first picture of several.
+    # Pillow does the work: its modes for gray, color and alpha, the first picture of several. Of a PNG it gets
+    # the pixels alone, because it refuses profiles above 1 MB.
+    data = png.pixels_only(data) if kind == "png" else data
     return imageio.imread(data, plugin="pillow", index=0, mode=_CHANNELS_MODE[header.channels])
 
 

@@ -105,15 +105,26 @@ def check(data: bytes) -> PictureTags:
     return PictureTags(profile or None, gamma, cicp)
 
 
+def pixels_only(data: bytes) -> bytes:
+    """The same file with nothing that decoding the first picture does not need."""
+    needed = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+    return SIGNATURE + b"".join(chunk(kind, content) for kind, content in chunks(data) if kind in needed)
+
+
 def decode_16_bits(data: bytes) -> np.ndarray:
     """[H, W, C] uint16; a color key becomes an alpha channel. Raises ValueError if the data are damaged."""
-    key = color = None
+    key, color, unpacked, stored = None, None, zlib.decompressobj(), 0
     for kind, content in chunks(data):
         if kind == b"IHDR":
-            color = content[9]
+            width, height, _, color, _, _, interlaced = struct.unpack(">IIBBBBB", content)
         elif kind == b"tRNS":
             key = np.frombuffer(content[: 2 * _CHANNELS[color]], ">u2")
+        elif kind == b"IDAT":
+            stored += _unpacked_length(unpacked, content)
     channels = _CHANNELS[color]
+    # ffmpeg leaves rows that are missing as they are.
+    if stored < _row_bytes(height, width, 2 * channels, bool(interlaced)):
+        raise ValueError("cut short")
     decoder = av.CodecContext.create("png", "r")
     try:
         packet = av.Packet(data)
@@ -188,6 +199,29 @@ def _next_chunk(file: BinaryIO) -> tuple[bytes, bytes]:
     if zlib.crc32(kind + data) != int.from_bytes(checksum):
         raise ValueError("damaged PNG header" if kind == b"IHDR" else f"its {_name(kind)} chunk is damaged")
     return kind, data
+
+
+def _unpacked_length(unpacked: "zlib._Decompress", content: bytes) -> int:
+    length = 0
+    try:
+        while content:
+            length += len(unpacked.decompress(content, 1 << 20))
+            content = unpacked.unconsumed_tail
+    except zlib.error as error:
+        raise ValueError(f"damaged pixels ({error})") from None
+    return length
+
+
+def _row_bytes(height: int, width: int, pixel_bytes: int, interlaced: bool) -> int:
+    """How many bytes all rows take before they are packed, each with a byte for its filter."""
+    steps = [(0, 0, 1, 1)]
+    if interlaced:  # Adam7: first row, first column, and from row to row and column to column
+        steps = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    total = 0
+    for row, column, rows, columns in steps:
+        count, length = -(-max(height - row, 0) // rows), -(-max(width - column, 0) // columns)
+        total += count * (1 + length * pixel_bytes) if length else 0
+    return total
 
 
 def _name(kind: bytes) -> str:

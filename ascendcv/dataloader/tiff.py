@@ -1,6 +1,8 @@
 """TIFF files of 8 and 16 bits, page by page, by tifffile; what it cannot unpack, by PyAV or Pillow."""
 
 import io
+import logging
+import warnings
 from typing import NamedTuple
 
 import av
@@ -9,6 +11,9 @@ import tifffile
 from PIL import Image
 
 from ascendcv.dataloader.footage import PictureTags
+
+# It tells of damage in lines of its own, before the error that is raised.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _ICC_PROFILE = 34675  # the tag's number
 
@@ -116,7 +121,7 @@ def _photometric(page: tifffile.TiffPage) -> str:
 
 
 def _by_pillow(data: bytes, number: int, header: tuple[int, int, int, int]) -> np.ndarray:
-    with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
         image.seek(number)
         mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[header[2]]
         return np.array(image.convert(mode)).reshape(header[:3])

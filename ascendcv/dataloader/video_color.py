@@ -53,6 +53,7 @@ _FLAGS = int(
     | Interpolation.ACCURATE_RND
     | Interpolation.BITEXACT
 )
+_REARRANGE = int(Interpolation.POINT)  # values stay what they are
 _LIMITED, _FULL = 1, 2  # AVColorRange
 
 
@@ -182,9 +183,16 @@ class PixelReader:
                 return self._read_planes(frame, layout, color)
             frame.colorspace = color.matrix
             frame.color_range = _FULL if color.full_range else _LIMITED
+            # swscale converts to planes in a third of the time that it takes for packed pixels.
+            planes = "gbrap" if layout.alpha else "gbrp"
+            frame = self._to_planar.reformat(
+                frame, format=planes, interpolation=_FLAGS, dst_color_range=_FULL, threads=1
+            )
         target = "rgba" if layout.alpha else "rgb24"
-        converted = self._to_rgb.reformat(frame, format=target, interpolation=_FLAGS, dst_color_range=_FULL)
-        return converted.to_ndarray()
+        packed = self._to_rgb.reformat(
+            frame, format=target, interpolation=_REARRANGE, dst_color_range=_FULL, threads=1
+        )
+        return packed.to_ndarray()
 
     def _read_planes(self, frame: av.VideoFrame, layout: Layout, color: Color) -> np.ndarray:
         if layout.bits > 16:

@@ -2,6 +2,7 @@
 
 import bisect
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -217,9 +218,9 @@ class VideoSource:
         seconds = Fraction(container.duration or 0, av.time_base)
         if video.duration and self._tick:
             seconds = video.duration * self._tick
-        elif tag := video.metadata.get("DURATION"):
-            parts = [Fraction(part.strip()) for part in tag.split(":")]
-            seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
+        elif tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\s*", video.metadata.get("DURATION", "")):
+            hours, minutes, rest = map(Fraction, tag.groups())
+            seconds = 3600 * hours + 60 * minutes + rest
         return round(seconds * self.fps)
 
     def _clock_start(self, container: av.container.InputContainer, formats: set[str]) -> Fraction:

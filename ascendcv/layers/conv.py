@@ -22,8 +22,8 @@ class Conv2D(keras.Layer):
         activation: None, 'relu', or the slope (0 to 1) of a leaky ReLU below 0.
         residual_place: whether `call`'s residual is added 'before' or 'after' the activation.
 
-    `call(x, residual=None)`: [N, H, W, C] -> [N, Ho, Wo, filters] in the layer's compute dtype; the residual is shaped
-    as the result. Weights: `kernel` [kh, kw, C / groups, filters] and `bias` [filters].
+    `call(x, residual=None)`: [N, H, W, C] -> [N, Ho, Wo, filters] in the layer's compute dtype; the residual is
+    shaped as the result. Weights: `kernel` [kh, kw, C / groups, filters] and `bias` [filters].
     """
 
     def __init__(

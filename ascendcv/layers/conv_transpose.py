@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ascendcv.ops.conv2d import conv2d, kernel_serves
 from ascendcv.ops.shuffle import pixel_shuffle
 
 
@@ -57,6 +58,7 @@ class Conv2DTranspose(keras.Layer):
             initializer=self.kernel_initializer or keras.initializers.RandomUniform(-limit, limit),
             autocast=False,
         )
+        self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
@@ -72,6 +74,8 @@ class Conv2DTranspose(keras.Layer):
         exact = self.kernel_size - 2 * self.padding + self.output_padding == self.stride
         if exact and self.groups == self.filters == x.shape[-1]:
             y = self._depthwise(x, kernel)
+        elif exact and self.kernel_size == 4 and self.stride == 2 and self.groups == 1 and self._kernel_serves(x):
+            y = self._by_phases(x, kernel)
         else:
             inputs, kernels = ops.split(x, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1)
             parts = [self._transposed(*pair) for pair in zip(inputs, kernels, strict=True)]
@@ -83,8 +87,23 @@ class Conv2DTranspose(keras.Layer):
         _, height, width, _ = ops.shape(y)
         return y[:, self.padding : height - self.padding, self.padding : width - self.padding]
 
-    def _depthwise(self, x, kernel):
-        """Every channel by itself: one depthwise convolution gives the stride² phases of the output.
+    def _kernel_serves(self, x):
+        return kernel_serves((3, 3, x.shape[-1], 4 * self.filters), self.compute_dtype)
+
+    def _by_phases(self, x, kernel):
+        """Of size 4 and stride 2: a 3 x 3 convolution gives the four phases of the output.
+
+        It multiplies by more than twice as many weights, most of them 0, and the compiled kernel of `conv2d` makes
+        up for it and more.
+        """
+        batch, height, width, channels = ops.shape(x)
+        kernel = self._phases(kernel)  # [rows, phase, columns, phase, filters, C]
+        kernel = ops.reshape(ops.transpose(kernel, (0, 2, 5, 1, 3, 4)), (3, 3, channels, 4 * self.filters))
+        y = ops.reshape(conv2d(x, kernel), (batch, height, width, 2, 2 * self.filters))
+        return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4)), (batch, 2 * height, 2 * width, self.filters))
+
+    def _phases(self, kernel):
+        """The kernels of the stride² phases: [2 reach + 1, stride, 2 reach + 1, stride, ...] of [k, k, ...].
 
         Output row q * stride + phase is the sum of x[q - d] * kernel[phase + padding + d * stride] over the d for
         which the kernel has such a row.
@@ -96,9 +115,12 @@ class Conv2DTranspose(keras.Layer):
         rows = [[phase + padding + d * stride for phase in phases] for d in range(reach, -reach - 1, -1)]
         # Rows that the kernel does not have are rows of zeros, before it and after it.
         before, after = max(0, -min(map(min, rows))), max(0, max(map(max, rows)) - side + 1)
-        kernel = ops.pad(kernel[:, :, 0], ((before, after), (before, after), (0, 0)))
+        kernel = ops.pad(kernel, ((before, after), (before, after), *[(0, 0)] * (len(kernel.shape) - 2)))
         taps = np.array(rows) + before  # [2 * reach + 1, stride]
-        kernel = ops.take(ops.take(kernel, taps, axis=0), taps, axis=2)  # [rows, phase, columns, phase, C]
-        kernel = ops.transpose(kernel, (0, 2, 4, 1, 3))
-        kernel = ops.reshape(kernel, (2 * reach + 1, 2 * reach + 1, self.filters, stride**2))
-        return pixel_shuffle(ops.depthwise_conv(x, kernel, 1, "same", "channels_last"), stride)
+        return ops.take(ops.take(kernel, taps, axis=0), taps, axis=2)
+
+    def _depthwise(self, x, kernel):
+        """Every channel by itself: one depthwise convolution gives the stride² phases of the output."""
+        kernel = ops.transpose(self._phases(kernel[:, :, 0]), (0, 2, 4, 1, 3))  # [rows, columns, C, phase, phase]
+        kernel = ops.reshape(kernel, (*kernel.shape[:3], self.stride**2))
+        return pixel_shuffle(ops.depthwise_conv(x, kernel, 1, "same", "channels_last"), self.stride)

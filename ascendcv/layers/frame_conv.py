@@ -17,9 +17,9 @@ class FrameConv(keras.Layer):
         activation: None, 'relu', or the slope (0 to 1) of a leaky ReLU below 0.
         residual_place: whether `call`'s residual is added 'before' or 'after' the activation.
 
-    `call(clip, residual=None)`: [N, T, H, W, C] -> [N, T, Ho, Wo, filters] in the layer's compute dtype; the residual
-    is shaped as the result. Weights: `kernel` [1, k, k, C / groups, filters], which is torch.nn.Conv3d's of size
-    (1, k, k), and `bias` [filters]; both start uniform in +-1 / sqrt(fan_in).
+    `call(clip, residual=None)`: [N, T, H, W, C] -> [N, T, Ho, Wo, filters] in the layer's compute dtype; the
+    residual is shaped as the result. Weights: `kernel` [1, k, k, C / groups, filters], which is torch.nn.Conv3d's
+    of size (1, k, k), and `bias` [filters]; both start uniform in +-1 / sqrt(fan_in).
     """
 
     def __init__(

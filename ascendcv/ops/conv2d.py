@@ -39,8 +39,8 @@ def conv2d(
         activation: None, 'relu', or the slope (0 to 1) of a leaky ReLU below 0.
         residual: [N, H, W, K] or None.
         residual_place: 'before' or 'after' the activation.
-        impl: 'auto', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`). 'auto' takes the kernel for float32 where
-            it is faster, and composes while Keras only asks for shapes.
+        impl: 'auto', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`). 'auto' takes the kernel for float32
+            where it is faster, and composes while Keras only asks for shapes.
 
     Returns [N, H, W, K] in the dtype of `x`. Every pixel's rounding error is that of a float32 convolution, times
     about 2 (3 x 3) or 1.4 (5 x 5) by the kernel, which also spreads infinities and NaN over the tile of a pixel.
@@ -86,6 +86,11 @@ def check(activation: str | float | None, residual_place: str) -> None:
         raise ValueError(f"activation is {activation!r}; it should be None, 'relu' or a leaky ReLU's slope, 0 to 1")
     if residual_place not in RESIDUAL_PLACES:
         raise ValueError(f"residual_place is {residual_place!r}; it should be one of: {', '.join(RESIDUAL_PLACES)}")
+
+
+def kernel_serves(kernel_shape, dtype: str) -> bool:
+    """Whether `conv2d` calls the compiled kernel for these where its `impl` is 'auto'."""
+    return registry.serving("conv2d", dtype, _kernel_is_faster(kernel_shape, dtype)) == "fused"
 
 
 def _kernel_is_faster(kernel_shape, dtype: str) -> bool:

@@ -78,7 +78,10 @@ def why_not() -> str | None:
 
 
 def check() -> list[str]:
-    """How far each kernel agrees with the composed operation, a line for each. Raises `ArithmeticError` if it does not."""
+    """How far each kernel agrees with the composed operation, a line for each.
+
+    Raises `ArithmeticError` where one does not.
+    """
     return _kernels().check()
 
 

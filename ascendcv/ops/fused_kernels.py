@@ -36,7 +36,7 @@ def conv2d(x, kernel, bias, *, activation, residual, residual_place):
 
 @tf.RegisterGradient("Ascendcv>Conv2D")
 def _conv2d_gradient(op, grad_y):
-    (x, kernel, bias, residual), y = op.inputs, op.outputs[0]
+    (x, kernel, bias, _), y = op.inputs, op.outputs[0]
     slope, place = op.get_attr("slope"), op.get_attr("residual_place").decode()
     grad_residual = None if place == "none" else grad_y
     few = kernel.shape[-1] <= FEW_OUTPUTS

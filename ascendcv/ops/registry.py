@@ -53,7 +53,7 @@ def resolve(operation: str, impl: str = "auto", dtype: str = "float32", worthwhi
         raise InputError(f"there is no operation {operation!r}; there are {', '.join(OPERATIONS)}")
     impl = _forced.get() or impl
     if impl == "auto":
-        return _load(operation, chosen(operation, dtype) if worthwhile else "tf")
+        return _load(operation, serving(operation, dtype, worthwhile))
     if impl not in IMPLEMENTATIONS:
         raise InputError(f"impl is {impl!r}; it should be one of: auto, {', '.join(IMPLEMENTATIONS)}")
     reason = available(operation, dtype)[impl]
@@ -88,6 +88,14 @@ def chosen(operation: str, dtype: str = "float32") -> str:
     if _on("NPU") and _why_not_vendor(operation) is None:
         return "npu"
     return "fused" if not _on("GPU") and _why_not_fused(operation, dtype) is None else "tf"
+
+
+def serving(operation: str, dtype: str = "float32", worthwhile: bool = True) -> str:
+    """The implementation that serves a layer which asks for 'auto', here and within `implementation`."""
+    name = _forced.get() or "auto"
+    if name != "auto":
+        return name
+    return chosen(operation, dtype) if worthwhile else "tf"
 
 
 def explain(operation: str) -> str:

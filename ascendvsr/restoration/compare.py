@@ -14,11 +14,13 @@ from ascendcv.dataloader.frame_sink import VIDEO_SUFFIXES, Sink, open_sink
 from ascendcv.dataloader.image import WRITTEN_SUFFIXES
 from ascendcv.utils.errors import InputError
 
+# Of the largest value. It is the white of paper in PQ, where white itself would be 10,000 cd/m2.
+_LINE = 0.58
 _FILE_SUFFIXES = {*VIDEO_SUFFIXES, *ANIMATION_SUFFIXES, *WRITTEN_SUFFIXES, ".gif", ".y4m"}
 
 
 def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """A frame, a white line and the restored frame, from left to right.
+    """A frame, a gray line and the restored frame, from left to right.
 
     Args:
         before: [H, W, C], uint8 or uint16, C 1 to 4. It is enlarged as `enlarged` does.
@@ -28,7 +30,10 @@ def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         whole, because chroma of half the width needs an even one.
     """
     height, width, channels = after.shape
-    line = np.full((height, 2 * max(1, round(width / 800)), channels), np.iinfo(after.dtype).max, after.dtype)
+    peak = np.iinfo(after.dtype).max
+    line = np.full((height, 2 * max(1, round(width / 800)), channels), round(_LINE * peak), after.dtype)
+    if channels in (2, 4):
+        line[..., -1] = peak
     return np.concatenate([enlarged(before, height, width), line, after], axis=1)
 
 

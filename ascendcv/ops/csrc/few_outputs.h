@@ -21,10 +21,17 @@ template <int Pixels, int Outputs, int Taps, bool Whole>
 inline void add_row(const float* x, int64_t pixel_stride, int64_t count, const float* kernel, int64_t stride,
                     Lanes (&sums)[Pixels][Outputs]) {
   Lanes pixels[Pixels + Taps - 1];
+#pragma GCC unroll 16
   for (int i = 0; i < Pixels + Taps - 1; ++i) pixels[i] = winograd::load_lanes<Whole>(x + i * pixel_stride, count);
+#pragma GCC unroll 16
+  for (int i = 0; i < Pixels; ++i) __builtin_prefetch(x + (i + 2 * Pixels + Taps - 1) * pixel_stride);
+#pragma GCC unroll 16
   for (int t = 0; t < Taps; ++t)
+#pragma GCC unroll 16
     for (int k = 0; k < Outputs; ++k) {
-      const Lanes weight = load<kLanes>(kernel + (t * Outputs + k) * stride);
+      Lanes weight = load<kLanes>(kernel + (t * Outputs + k) * stride);
+      keep_in_register<kLanes>(weight);
+#pragma GCC unroll 16
       for (int i = 0; i < Pixels; ++i) sums[i][k] += pixels[i + t] * weight;
     }
 }

@@ -43,23 +43,32 @@ struct Matrix {
   int64_t row_stride, column_stride;
 };
 
-template <int Rows, int Vectors>
-[[gnu::noinline]] void multiply_block(Matrix a, const float* b, int64_t b_stride, float* c, int64_t c_stride, int64_t depth,
-                           bool accumulate) {
+template <int Rows, int Vectors, bool Accumulate>
+[[gnu::noinline]] void multiply_block(Matrix a, const float* b, int64_t b_stride, float* c, int64_t c_stride,
+                                      int64_t depth) {
+  // Unrolled early, or the compiler keeps the sums in memory before and after the loop.
   Vector<kLanes> sums[Rows][Vectors];
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v)
-      sums[i][v] = accumulate ? load<kLanes>(c + i * c_stride + v * kLanes) : Vector<kLanes>{};
+      sums[i][v] = Accumulate ? load<kLanes>(c + i * c_stride + v * kLanes) : Vector<kLanes>{};
   const float* column = a.data;
+#pragma GCC unroll 1
   for (int64_t k = 0; k < depth; ++k, column += a.column_stride, b += b_stride) {
     Vector<kLanes> row[Vectors];
+#pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) row[v] = load<kLanes>(b + v * kLanes);
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       const Vector<kLanes> factor = column[i * a.row_stride] - Vector<kLanes>{};
+#pragma GCC unroll 16
       for (int v = 0; v < Vectors; ++v) sums[i][v] += factor * row[v];
     }
   }
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) store<kLanes>(c + i * c_stride + v * kLanes, sums[i][v]);
 }
 
@@ -68,7 +77,8 @@ template <int Rows, int Vectors, typename Pause>
 inline void multiply_rows(Matrix a, const float* b, int64_t b_stride, float* c, int64_t c_stride, int64_t m,
                           int64_t depth, bool accumulate, Pause& pause) {
   for (; m >= Rows; m -= Rows) {
-    multiply_block<Rows, Vectors>(a, b, b_stride, c, c_stride, depth, accumulate);
+    (accumulate ? multiply_block<Rows, Vectors, true> : multiply_block<Rows, Vectors, false>)(a, b, b_stride, c, c_stride,
+                                                                                              depth);
     pause();
     a.data += Rows * a.row_stride;
     c += Rows * c_stride;

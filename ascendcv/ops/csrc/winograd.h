@@ -24,9 +24,9 @@ constexpr float kA = 0.625f, kB = 1.5f;  // the points are 0, kA, -kA, kB, -kB a
 constexpr int64_t kBlock = 64;
 constexpr int64_t kStripTiles = 24, kLongStripTiles = 60, kShortStripTiles = 12;
 constexpr int64_t kLargeKernel = 1 << 18;  // channels * outputs from which a pass over U costs more than a longer strip
-constexpr int64_t kGradientTiles = 48, kGradientTasks = 32;
+constexpr int64_t kGradientTiles = 48, kGradientPartTiles = 384, kGradientTasks = 32;
 constexpr int64_t kTasks = 8;              // as many as there are at least, where the image allows
-constexpr int64_t kStreamed = int64_t{2} << 20;  // floats of output from which stores go past the caches
+constexpr int64_t kStreamed = int64_t{1} << 19;  // floats of output from which stores go past the caches
 
 struct Shape {
   int64_t batch, height, width, channels, outputs;
@@ -151,10 +151,45 @@ inline void transform_gradient(const Lanes (&g)[Tile], Lanes (&z)[kPatch]) {
   z[5] = g[Tile - 1];
 }
 
+// Kernels are transformed in float64: their factors are not exact.
+constexpr int kDoubles = std::max(kLanes / 2, 1);
+typedef double Doubles __attribute__((vector_size(sizeof(double) * kDoubles)));
+
+// The first `count` floats at p, `stride` apart; the others are 0.
+inline Doubles load_doubles(const float* p, int64_t stride, int64_t count) {
+  float values[kDoubles] = {};
+  for (int64_t l = 0; l < count; ++l) values[l] = p[l * stride];
+  Doubles v;
+  for (int l = 0; l < kDoubles; ++l) v[l] = values[l];
+  return v;
+}
+
+inline void store_doubles(float* p, const Doubles& v, int64_t count) {
+  for (int64_t l = 0; l < count; ++l) p[l] = v[l];
+}
+
 // G: the powers of a point over the product of its distances to the others.
 template <int Taps>
 struct KernelTransform {
   double rows[kPatch][Taps];
+
+  // G along one axis: from `Taps` values to kPatch.
+  void forwards(const Doubles* taps, int64_t stride, Doubles* points, int64_t point_stride) const {
+    for (int i = 0; i < kPatch; ++i) {
+      Doubles sum = rows[i][0] * taps[0];
+      for (int t = 1; t < Taps; ++t) sum += rows[i][t] * taps[t * stride];
+      points[i * point_stride] = sum;
+    }
+  }
+
+  // Its transpose: from kPatch values to `Taps`.
+  void backwards(const Doubles* points, int64_t stride, Doubles* taps, int64_t tap_stride) const {
+    for (int t = 0; t < Taps; ++t) {
+      Doubles sum = rows[0][t] * points[0];
+      for (int i = 1; i < kPatch; ++i) sum += rows[i][t] * points[i * stride];
+      taps[t * tap_stride] = sum;
+    }
+  }
 
   KernelTransform() {
     const double points[] = {0, kA, -kA, kB, -kB};
@@ -168,6 +203,8 @@ struct KernelTransform {
     for (int j = 0; j < Taps; ++j) rows[5][j] = j == Taps - 1;
   }
 };
+
+enum class Transform { kPatch, kGradient };
 
 // ---- Tiles ----
 
@@ -216,8 +253,6 @@ void copy_square(const Shape& s, const Square& square, const Source& source, int
         for (int64_t c = 0; c < count; ++c) to[c] = source.gate[at + c] > 0 ? to[c] : source.slope * to[c];
     }
 }
-
-enum class Transform { kPatch, kGradient };
 
 // One vector of channels of a square: to[36] at `point_stride`; adds up the square's values in `sum`.
 template <Transform kind, int Size, bool Gated, bool Whole>
@@ -286,6 +321,34 @@ void transform_tiles(const Grid<Tile, Taps>& grid, int64_t begin, int64_t end, c
   }
 }
 
+// What transform_tiles will read, to be fetched while the processor multiplies. The first columns of a patch are those
+// that the tile before it has fetched.
+template <Transform kind, int Tile, int Taps>
+void prefetch(const Grid<Tile, Taps>& grid, int64_t begin, int64_t end, const Source& source, int64_t all, int64_t first,
+              int64_t count, Prefetcher* next) {
+  constexpr int64_t kBefore = kind == Transform::kPatch ? Grid<Tile, Taps>::kReach : 0;
+  const Shape& s = grid.s;
+  for (int64_t tile = begin; tile < end; ++tile) {
+    const Square place = tile_of(grid, tile);
+    const int64_t left = place.left + kBefore, width = std::min<int64_t>(Tile, s.width - left);
+    const int64_t top = std::max<int64_t>(place.top - kBefore, 0);
+    const int64_t bottom = std::min(place.top + Tile + kBefore, s.height);
+    for (const float* data : {source.data, source.gate}) {
+      if (!data) continue;
+      const float* start = data + ((place.image * s.height + top) * s.width + left) * all + first;
+      if (count == all)
+        next->add(start, width * all, s.width * all, bottom - top);
+      else
+        for (int64_t y = top; y < bottom; ++y, start += s.width * all) next->add(start, count, all, width);
+    }
+  }
+}
+
+// How many lines to fetch in each pause of 36 products of `rows` rows altogether, so that `floats` are there after them.
+inline int lines_per_pause(int64_t floats, int64_t rows) {
+  return divide_up(floats * register_rows(kRegisterVectors), kPoints * std::max<int64_t>(rows, 1) * 16);
+}
+
 // Distance of the 36 matrices: an odd number of cache lines, so that they do not meet in the same sets.
 inline int64_t point_stride(int64_t size) { return (divide_up(size, 16) | 1) * 16; }
 
@@ -312,33 +375,29 @@ struct KernelView {
   int64_t output_stride(const Shape& s) const { return backwards ? s.channels : 1; }
 };
 
+// u[blocks][36] at `u_stride`, [channels][width].
 template <int Taps>
-void transform_kernel(const Shape& s, const Blocks& blocks, const KernelView& kernel, float* u, const Parallel& parallel) {
+void transform_kernel(const Shape& s, const Blocks& blocks, const KernelView& kernel, float* u, int64_t u_stride,
+                      const Parallel& parallel) {
   static const KernelTransform<Taps> g;
   constexpr int64_t kTaps = Taps * Taps;
-  const int64_t cost = blocks.count * blocks.width * kTaps * 30;
-  parallel(s.channels, cost, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c)
-      for (int64_t o = 0; o < blocks.count * blocks.width; o += kLanes) {
-        const int64_t count = std::clamp<int64_t>(s.outputs - o, 0, kLanes), stride = kernel.output_stride(s);
-        double taps[kTaps][kLanes] = {}, half[kPatch][Taps][kLanes] = {};
-        for (int64_t t = 0; t < kTaps; ++t) {
-          const float* from = kernel.at(s, t, kTaps, c, o);
-          for (int64_t l = 0; l < count; ++l) taps[t][l] = from[l * stride];
-        }
-        for (int i = 0; i < kPatch; ++i)
-          for (int t = 0; t < Taps; ++t)
-            for (int j = 0; j < Taps; ++j)
-              for (int l = 0; l < kLanes; ++l) half[i][j][l] += g.rows[i][t] * taps[t * Taps + j][l];
-        float* to = u + o / blocks.width * kPoints * s.channels * blocks.width + c * blocks.width + o % blocks.width;
-        for (int i = 0; i < kPatch; ++i)
-          for (int j = 0; j < kPatch; ++j, to += s.channels * blocks.width) {
-            double value[kLanes] = {};
-            for (int t = 0; t < Taps; ++t)
-              for (int l = 0; l < kLanes; ++l) value[l] += g.rows[j][t] * half[i][t][l];
-            for (int l = 0; l < kLanes; ++l) to[l] = value[l];
-          }
+  parallel(blocks.count * s.channels, blocks.width * kTaps * 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t block = i / s.channels, c = i % s.channels, last = std::min((block + 1) * blocks.width, s.outputs);
+      float* row = u + block * kPoints * u_stride + c * blocks.width;
+      for (int64_t o = block * blocks.width; o < last; o += kDoubles, row += kDoubles) {
+        const int64_t count = std::min<int64_t>(kDoubles, last - o), stride = kernel.output_stride(s);
+        Doubles taps[kTaps], half[kPatch * Taps], points[kPoints];
+        for (int64_t t = 0; t < kTaps; ++t)
+          taps[t] = count == kDoubles ? load_doubles(kernel.at(s, t, kTaps, c, o), stride, kDoubles)
+                                      : load_doubles(kernel.at(s, t, kTaps, c, o), stride, count);
+        for (int t = 0; t < Taps; ++t) g.forwards(taps + t, Taps, half + t, Taps);
+        for (int i = 0; i < kPatch; ++i) g.forwards(half + i * Taps, 1, points + i * kPatch, 1);
+        for (int p = 0; p < kPoints; ++p) store_doubles(row + p * u_stride, points[p], kDoubles);
       }
+      for (; row < u + block * kPoints * u_stride + (c + 1) * blocks.width; row += kDoubles)
+        for (int p = 0; p < kPoints; ++p) store_doubles(row + p * u_stride, Doubles{}, kDoubles);
+    }
   });
 }
 
@@ -399,9 +458,9 @@ void convolve(const Shape& s, const Source& x, const KernelView& kernel, const F
               const Parallel& parallel) {
   const Grid<Tile, Taps> grid(s);
   const Blocks blocks(s.outputs);
-  const int64_t block_size = kPoints * s.channels * blocks.width;
-  const LargeBuffer u(blocks.count * block_size);
-  transform_kernel<Taps>(s, blocks, kernel, u, parallel);
+  const int64_t u_stride = point_stride(s.channels * blocks.width);
+  const LargeBuffer u(blocks.count * kPoints * u_stride);
+  transform_kernel<Taps>(s, blocks, kernel, u, u_stride, parallel);
 
   int64_t length = s.channels * s.outputs < kLargeKernel ? kStripTiles : kLongStripTiles;
   if (grid.count < kTasks * length)
@@ -414,20 +473,26 @@ void convolve(const Shape& s, const Source& x, const KernelView& kernel, const F
   const bool streamed = s.pixels() * s.outputs >= kStreamed && s.outputs % kLanes == 0 &&
                         reinterpret_cast<uintptr_t>(y) % sizeof(Lanes) == 0;
   const int64_t row_stride = s.width * s.outputs;
+  const int lines = lines_per_pause(Tile * kPatch * s.channels * length, length * blocks.count);
 
   const int64_t cost = length * kPoints * s.channels * (blocks.count * blocks.width / parts + 8 * kLanes) / kLanes;
   parallel(strips * parts, cost, [&](int64_t begin, int64_t end) {
     const LargeBuffer v(kPoints * v_stride + kPoints * m_stride + kPoints * s.channels);
     float *m = v + kPoints * v_stride, *square = m + kPoints * m_stride;
+    Prefetcher next;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i / parts * length, last = std::min(first + length, grid.count), part = i % parts;
       transform_tiles<Transform::kPatch>(grid, first, last, x, s.channels, 0, s.channels, v, stride, v_stride, square,
                                          square);
+      next.clear();
+      if (i + 1 < end && part + 1 == parts)
+        prefetch<Transform::kPatch>(grid, last, std::min(last + length, grid.count), x, s.channels, 0, s.channels, &next);
       for (int64_t b = part * blocks.count / parts; b < (part + 1) * blocks.count / parts; ++b) {
-        for (int64_t p = 0; p < kPoints; ++p)
-          multiply({v + p * v_stride, stride, 1}, u + b * block_size + p * s.channels * blocks.width, blocks.width,
-                   m + p * m_stride, blocks.width, last - first, blocks.width, s.channels, false);
         const int64_t output = b * blocks.width, count = std::min(blocks.width, s.outputs - output);
+        for (int64_t p = 0; p < kPoints; ++p)
+          multiply({v + p * v_stride, stride, 1}, u + (b * kPoints + p) * u_stride, blocks.width, m + p * m_stride,
+                   blocks.width, last - first, round_up(count, kLanes), s.channels, false,
+                   [&] { next.fetch(lines); });
         for (int64_t tile = first; tile < last; ++tile) {
           const Square place = tile_of(grid, tile);
           const bool inside = place.inside(s, Tile);
@@ -459,16 +524,19 @@ void differentiate_kernel(const Shape& s, const float* x, const Source& grad_y, 
   const Blocks channels(s.channels), outputs(s.outputs);
   const int64_t blocks = channels.count * outputs.count, block_size = kPoints * channels.width * outputs.width;
   const int64_t parts = std::clamp<int64_t>(divide_up(kGradientTasks, std::max<int64_t>(blocks, 1)), 1,
-                                            std::max<int64_t>(grid.count / kGradientTiles, 1));
+                                            std::max<int64_t>(grid.count / kGradientPartTiles, 1));
   const LargeBuffer sums(parts * blocks * block_size);  // [parts, channel blocks, output blocks, 36, width, width]
   std::vector<double> bias_sums(parts * s.outputs);
   const int64_t v_stride = point_stride(kGradientTiles * channels.width);
   const int64_t z_stride = point_stride(kGradientTiles * outputs.width);
+  const int64_t read = Tile * (kPatch * channels.width + Tile * outputs.width) * kGradientTiles;
+  const int lines = lines_per_pause(read, channels.width);
 
   const int64_t cost = divide_up(grid.count, parts) * kPoints * channels.width * (outputs.width / kLanes + 8);
   parallel(parts * blocks, cost, [&](int64_t begin, int64_t end) {
     const LargeBuffer v(kPoints * (v_stride + z_stride + kBlock) + kBlock);
     float *z = v + kPoints * v_stride, *square = z + kPoints * z_stride, *sum = square + kPoints * kBlock;
+    Prefetcher next;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t part = i / blocks, block = i % blocks;
       const int64_t channel = block / outputs.count * channels.width, output = block % outputs.count * outputs.width;
@@ -479,15 +547,19 @@ void differentiate_kernel(const Shape& s, const float* x, const Source& grad_y, 
       const int64_t last = (part + 1) * grid.count / parts;
       for (int64_t first = part * grid.count / parts; first < last; first += kGradientTiles) {
         const int64_t stop = std::min(first + kGradientTiles, last);
+        const int64_t after = std::min(stop + kGradientTiles, last);
         std::fill_n(sum, kBlock, 0.0f);
         transform_tiles<Transform::kPatch>(grid, first, stop, {x}, s.channels, channel, channel_count, v,
                                            channels.width, v_stride, square, sum);
         transform_tiles<Transform::kGradient>(grid, first, stop, grad_y, s.outputs, output, output_count, z,
                                               outputs.width, z_stride, square, sum);
+        next.clear();
+        prefetch<Transform::kPatch>(grid, stop, after, {x}, s.channels, channel, channel_count, &next);
+        prefetch<Transform::kGradient>(grid, stop, after, grad_y, s.outputs, output, output_count, &next);
         for (int64_t p = 0; p < kPoints; ++p)
           multiply({v + p * v_stride, 1, channels.width}, z + p * z_stride, outputs.width,
                    to + p * channels.width * outputs.width, outputs.width, channel_count, outputs.width, stop - first,
-                   true);
+                   true, [&] { next.fetch(lines); });
         if (channel == 0)
           for (int64_t k = 0; k < output_count; ++k) bias_sums[part * s.outputs + output + k] += sum[k];
       }
@@ -502,29 +574,18 @@ void differentiate_kernel(const Shape& s, const float* x, const Source& grad_y, 
   static const KernelTransform<Taps> g;
   parallel(s.channels, s.outputs * kPoints * (parts + 10), [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c)
-      for (int64_t o = 0; o < s.outputs; o += kLanes) {
+      for (int64_t o = 0; o < s.outputs; o += kDoubles) {
         const int64_t block = c / channels.width * outputs.count + o / outputs.width;
+        const int64_t count = std::min<int64_t>(kDoubles, s.outputs - o);
         const float* from = sums + block * block_size + c % channels.width * outputs.width + o % outputs.width;
-        double total[kPatch][kPatch][kLanes] = {}, half[Taps][kPatch][kLanes] = {};
-        for (int64_t part = 0; part < parts; ++part)
-          for (int i = 0; i < kPatch; ++i)
-            for (int j = 0; j < kPatch; ++j) {
-              const int64_t point = i * kPatch + j;
-              const float* values = from + part * blocks * block_size + point * channels.width * outputs.width;
-              for (int l = 0; l < kLanes; ++l) total[i][j][l] += values[l];
-            }
-        for (int t = 0; t < Taps; ++t)
-          for (int i = 0; i < kPatch; ++i)
-            for (int j = 0; j < kPatch; ++j)
-              for (int l = 0; l < kLanes; ++l) half[t][j][l] += g.rows[i][t] * total[i][j][l];
-        for (int t = 0; t < Taps; ++t)
-          for (int q = 0; q < Taps; ++q) {
-            double value[kLanes] = {};
-            for (int j = 0; j < kPatch; ++j)
-              for (int l = 0; l < kLanes; ++l) value[l] += g.rows[j][q] * half[t][j][l];
-            float* to = grad_kernel + ((t * Taps + q) * s.channels + c) * s.outputs + o;
-            for (int64_t l = 0; l < std::min<int64_t>(kLanes, s.outputs - o); ++l) to[l] = value[l];
-          }
+        Doubles points[kPoints] = {}, half[Taps * kPatch], taps[Taps * Taps];
+        for (int64_t part = 0; part < parts; ++part, from += blocks * block_size)
+          for (int p = 0; p < kPoints; ++p)
+            points[p] += load_doubles(from + p * channels.width * outputs.width, 1, kDoubles);
+        for (int j = 0; j < kPatch; ++j) g.backwards(points + j, kPatch, half + j, kPatch);
+        for (int t = 0; t < Taps; ++t) g.backwards(half + t * kPatch, 1, taps + t * Taps, 1);
+        for (int t = 0; t < Taps * Taps; ++t)
+          store_doubles(grad_kernel + (t * s.channels + c) * s.outputs + o, taps[t], count);
       }
   });
 }

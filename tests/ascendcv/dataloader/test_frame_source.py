@@ -46,7 +46,7 @@ def test_other_files_are_counted_named_and_left_out(tmp_path):
     for name in ("notes.txt", "Thumbs.db"):
         (tmp_path / name).write_text("no frame")
     source = open_source(tmp_path)
-    assert source.notes == [f"{tmp_path}: ignored 2 other files (Thumbs.db, notes.txt)"]
+    assert source.notes == [f"{tmp_path}: took 1 image, ignored 2 other files (Thumbs.db, notes.txt)"]
     assert len(list(source)) == 1
 
 
@@ -113,6 +113,16 @@ def test_a_part_of_the_frames_can_be_asked_for(tmp_path):
     with pytest.raises(InputError, match="has no times"):
         open_source(tmp_path, start=1.5)
     assert len(list(open_source(noise((6, 4, 4, 3)), start=2))) == 4
+
+
+def test_of_animated_pictures_in_a_folder_the_first_frames_are_taken(tmp_path):
+    frames = [Image.fromarray(noise((6, 7, 3)) // 128 * 128 + step) for step in (0, 20)]
+    for name in ("0.webp", "1.webp"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=40, lossless=True)
+    source = open_source(tmp_path)
+    for _, pixels in source:
+        np.testing.assert_array_equal(pixels, np.asarray(frames[0]))
+    assert source.notes == [f"{tmp_path}: of 2 animated pictures (0.webp ...) the first frames are taken"]
 
 
 def test_two_frames_of_one_name_are_refused(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ascendcv.dataloader.image import (
     ImageHeader,
@@ -21,6 +21,8 @@ from ascendcv.dataloader.image import (
     image_header,
     list_images,
     read_image,
+    read_picture,
+    read_turn,
     to_rgb,
     write_image,
 )
@@ -137,6 +139,34 @@ def test_exif_orientation_turns_nothing(tmp_path: Path, photograph: np.ndarray):
     exif[0x0112] = 6  # "rotate by 90 degrees to display"
     Image.fromarray(photograph[:20, :30]).save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), photograph[:20, :30])
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_how_a_picture_asks_to_be_turned_is_told(tmp_path, photograph, ending, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(photograph[:20, :30]).save(tmp_path / f"a.{ending}", exif=exif)
+    picture = read_picture(tmp_path / f"a.{ending}")
+    with Image.open(tmp_path / f"a.{ending}") as image:
+        expected = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(picture.turn(picture.pixels), expected)
+    assert read_turn(tmp_path / f"a.{ending}") == picture.turn
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_the_content_tells_the_format(tmp_path, photograph, encoded, ending):
+    for name in ("a.png", "a.jpe", "a.jfif", "a.dat", "a"):
+        (tmp_path / name).write_bytes(encoded[ending])
+        assert image_header(tmp_path / name) == ImageHeader(40, 50, 3, 8)
+        assert np.abs(read_image(tmp_path / name).astype(int) - photograph[100:140, 200:250]).mean() < 4
+
+
+@pytest.mark.parametrize("start", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg>", b"\0\0\0\x20ftypheic"])
+def test_programs_are_not_run_to_read_other_formats(tmp_path, start):
+    (tmp_path / "a.png").write_bytes(start + bytes(200))
+    with pytest.raises(InputError, match=r"a\.png is no readable image \(unknown format\)"):
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "bmp"])

@@ -365,6 +365,14 @@ def test_a_name_that_is_not_utf_8(tmp_path):
     assert len(list(VideoSource(odd))) == 9
 
 
+def test_a_damaged_duration_is_no_matter(tmp_path):
+    make_video(tmp_path / "v.mkv")
+    data = (tmp_path / "v.mkv").read_bytes()
+    assert b"00:00:00.36" in data
+    (tmp_path / "v.mkv").write_bytes(data.replace(b"00:00:00.36", b"00:00:00.M6"))
+    assert len(list(VideoSource(tmp_path / "v.mkv"))) == 9
+
+
 def test_tags_that_are_not_utf_8(tmp_path):
     make_video(tmp_path / "v.mkv", metadata={"title": "caf@"})
     data = (tmp_path / "v.mkv").read_bytes()

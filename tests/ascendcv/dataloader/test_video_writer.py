@@ -11,6 +11,7 @@ import pytest
 from ascendcv.dataloader.footage import Frame
 from ascendcv.dataloader.frame_sink import open_sink
 from ascendcv.dataloader.frame_source import open_source
+from ascendcv.dataloader.image import read_picture
 from ascendcv.utils.errors import InputError
 from tests.ascendcv.dataloader.made_videos import make_video, moving_picture, remux
 
@@ -161,6 +162,15 @@ def test_hdr_stays_hdr(tmp_path, codec):
         rtol=1e-3,
     )
     assert open_source(tmp_path / "out.mp4").footage.pixel_format == "yuv420p10le"
+
+
+def test_hdr_frames_of_a_folder_tell_their_colors(tmp_path):
+    make_video(tmp_path / "in.mkv", pixel_format="yuv420p10le", tags=(9, 1, 16, 9))
+    restore(tmp_path / "in.mkv", tmp_path / "out")
+    picture = read_picture(tmp_path / "out" / "00000000.png")
+    assert (picture.pixels.dtype, picture.tags.cicp) == (np.uint16, (9, 16, 0, 1))
+    notes = restore(tmp_path / "in.mkv", tmp_path / "tiff", settings={"image_format": "tiff"})
+    assert any("only PNG files can tell the colors" in note for note in notes)
 
 
 def test_wide_gamut_of_8_bits_is_written_with_10(tmp_path):

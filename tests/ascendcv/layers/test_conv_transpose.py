@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ascendcv.layers.conv_transpose import Conv2DTranspose
+from ascendcv.ops import registry
 
 
 def random(*shape: int) -> np.ndarray:
@@ -60,3 +61,22 @@ def test_unknown_sizes_in_a_graph(compiled):
     for shape in ((1, 3, 5, 6), (2, 4, 2, 6)):
         x = tf.constant(random(*shape))
         np.testing.assert_allclose(function(x), layer(x), atol=1e-5)
+
+
+def test_size_4_and_stride_2_are_a_convolution_of_phases_where_the_kernel_serves():
+    """As the compiled kernel makes faster, with the same values and gradients; the layer says so by its graph."""
+    if registry.available("conv2d")["fused"] is not None:
+        pytest.skip("there is no compiled kernel here")
+    layer, x = Conv2DTranspose(12, 4, 2, 1), tf.constant(random(2, 4, 5, 16))
+    results = {}
+    for impl in ("fused", "tf"):
+        with registry.implementation(impl), tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            gradients = tape.gradient(y, [x, layer.kernel.value, layer.bias.value], tf.cos(y))
+        results[impl] = [y, *gradients]
+    for fused, composed in zip(results["fused"], results["tf"], strict=True):
+        np.testing.assert_allclose(fused, composed, atol=1e-5 * np.abs(composed).max())
+    np.testing.assert_allclose(results["fused"][0], by_definition(x.numpy(), layer), atol=1e-5)
+    graph = tf.function(layer).get_concrete_function(x).graph
+    assert "Ascendcv>Conv2D" in {operation.type for operation in graph.get_operations()}

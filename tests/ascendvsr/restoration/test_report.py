@@ -126,7 +126,7 @@ def test_each_frame_is_measured_as_the_metrics_do(photograph: np.ndarray, page_o
 
 @pytest.mark.skipif(not REDS.is_dir(), reason="the REDS frames are not here")
 def test_frames_of_reds(page_of):
-    """Bicubic enlargement of REDS clip 000: `evaluate_model`'s 'psnr_bicubic' of these frames is the same."""
+    """Real frames, enlarged four times; their pictures are large enough for JPEG."""
     report = Report()
     for index in range(2):
         before, truth = (read_image(REDS / kind / f"{index:08d}.png") for kind in ("BIx4", "GT"))
