@@ -82,10 +82,11 @@ def make_clip(source: Path, folder: Path, part: str, blur: bool, number: int) ->
         sharp = max((_cut_out(generator, clip, size) for _ in range(CANDIDATES)), key=_detail)
     else:
         pictures = photographs(source, part)
-        # A blurred frame is the mean of many views, which are rendered at its size and so not from far away.
-        max_zoom, supersampling = (1.5, 1) if blur else (3.0, 2)
+        # A blurred frame is the mean of many views, which are rendered at its size and so not from far away. What
+        # moves by more than some pixels while it is exposed is beyond small networks.
+        max_zoom, max_speed, supersampling = (1.5, 8.0, 1) if blur else (3.0, 20.0, 2)
         show = functools.partial(render, photographs=pictures, frame_size=(size, size), supersampling=supersampling)
-        scenes = [_draw(generator, pictures, size, max_zoom) for _ in range(CANDIDATES)]
+        scenes = [_draw(generator, pictures, size, max_zoom, max_speed) for _ in range(CANDIDATES)]
         scene = max(scenes, key=lambda scene: _detail([show(scene, moments=[0])]))
         times = np.arange(FRAMES) - (FRAMES - 1) / 2
         sharp = [show(scene, moments=[time]) for time in times]
@@ -101,9 +102,11 @@ def make_clip(source: Path, folder: Path, part: str, blur: bool, number: int) ->
         write_image(folder / part / "blur" / name / f"{index}.png", frame)
 
 
-def _draw(generator: np.random.Generator, pictures: Sequence[Image.Image], size: int, max_zoom: float) -> Scene:
-    sizes = [picture.size for picture in pictures]
-    return draw_scene(generator, sizes, (size, size), (-FRAMES / 2, FRAMES / 2), max_zoom=max_zoom)
+def _draw(
+    generator: np.random.Generator, pictures: Sequence[Image.Image], size: int, max_zoom: float, max_speed: float
+) -> Scene:
+    sizes, times = [picture.size for picture in pictures], (-FRAMES / 2, FRAMES / 2)
+    return draw_scene(generator, sizes, (size, size), times, max_speed=max_speed, max_zoom=max_zoom)
 
 
 def _cut_out(generator: np.random.Generator, clip: np.ndarray, size: int) -> list[np.ndarray]:

@@ -15,6 +15,6 @@ source "$(dirname "$0")/python.sh"
 export PYTHONPATH=.${PYTHONPATH:+:$PYTHONPATH}
 clips=()
 data=data/tiny/sharp
-if [[ $config == *deblur* ]]; then clips=(--clips 224 --blur) data=data/tiny/blurred; fi
+if [[ $config == *deblur* ]]; then clips=(--clips 300 --blur) data=data/tiny/blurred; fi
 nice -n 19 "$PYTHON" scripts/make_tiny_clips.py "$source_folder" "$data" "${clips[@]}"
 exec nice -n 19 "$PYTHON" -m ascendvsr train --config-file "$config" continue_training True data.data_dir "$data" "$@"

@@ -13,6 +13,7 @@ from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import flag, integer, number, path, word
 from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.deblur_devil.weights import FLOW_PREFIX, detect_dbn, detect_flowdbn
+from ascendvsr.models.deblur_devil.zoo import ZOO
 
 SETTINGS = {
     "num_feat": integer(64, "channels at full size", low=1, high=4096),
@@ -69,6 +70,7 @@ DBN = Card(
     settings={"deblur_devil": SETTINGS},
     training="ascendvsr.models.deblur_devil.training:DBNTraining",
     read_inputs="ascendvsr.models.deblur_devil.inputs:check_noise",
+    zoo=ZOO,
     channels=lambda cfg: 4 if cfg.deblur_devil.nonblind_denoising else 3,
     protocol="deblur_devil",
 )
