@@ -28,6 +28,7 @@ class Command:
         options: adds what only this command takes.
         has_config: whether `--config` names a file of settings.
         names_inputs: whether what stands without an option are files rather than KEY VALUE pairs.
+        takes_settings: whether settings can be changed.
     """
 
     summary: str
@@ -36,13 +37,15 @@ class Command:
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     has_config: bool = True
     names_inputs: bool = False
+    takes_settings: bool = True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        signal.signal(signal.SIGTERM, _stop)
+        for number in _END_SIGNALS:
+            signal.signal(number, _stop)
         command, arguments = _parse(argv)
         module, name = COMMANDS[command].work.split(":")
         getattr(importlib.import_module(module), name)(arguments)
@@ -63,8 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+# What ends a command; SIGHUP, of a terminal that is closed, is unknown to Windows.
+_END_SIGNALS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
 def _stop(*_: object) -> None:
-    """SIGTERM ends a command as an exception does, so that threads end and temporary files go."""
+    """They end it as an exception does, so that threads end and temporary files go."""
     raise SystemExit(143)
 
 
@@ -84,6 +91,8 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
         raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(sorted(COMMANDS))}")
     # The parser of the command by itself: options and KEY VALUE pairs may stand in any order.
     arguments = _parser(command)[1].parse_intermixed_args(_as_one_word(rest))
+    if not COMMANDS[command].takes_settings:
+        return command, arguments
     if COMMANDS[command].names_inputs:
         arguments.settings = [word for pair in arguments.set for word in pair]
     if len(arguments.settings) % 2:
@@ -119,7 +128,8 @@ def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.Argume
             entry.options(own)
             if entry.has_config:
                 own.add_argument("--config", "--config-file", dest="config_file", metavar="YAML", help="settings")
-            _add_settings(own, entry)
+            if entry.takes_settings:
+                _add_settings(own, entry)
     return parser, parsers.choices.get(command)
 
 
@@ -180,6 +190,10 @@ def _restore_options(parser: argparse.ArgumentParser) -> None:
     add("--output", "-o", metavar="OUT", help="a file or a folder; without: NAME_restored beside each input")
     _checkpoint(parser)
     add("--overwrite", action="store_true", help="replace files that exist; an input never is")
+    add("--resume", action="store_true", help="go on where a restoration was stopped")
+    add("--compare", action="store_true", help="write NAME_compare too: frames beside what became of them")
+    add("--report", metavar="FILE.html", help="a page with before and after, which needs no other file")
+    add("--gt", metavar="PATH", help="ground truth, for the report: PSNR and SSIM of each frame")
     part = parser.add_argument_group("which part")
     part.add_argument("--start", metavar="TIME", help="the first frame: a number, or a time such as 1:23.5")
     part.add_argument("--frames", type=int, metavar="N", help="how many frames")
@@ -224,6 +238,12 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="the folder of the paper's test set, or its name")
     parser.add_argument("--test-set", metavar="NAME", help="which test set DATA is, where its name does not tell")
     _yes(parser)
+
+
+def _settings_options(parser: argparse.ArgumentParser) -> None:
+    from ascendvsr.config.explain import add_options
+
+    add_options(parser)
 
 
 def _cost_options(parser: argparse.ArgumentParser) -> None:
@@ -319,6 +339,13 @@ COMMANDS = {
         _verify_options,
         has_config=False,
         names_inputs=True,
+    ),
+    "settings": Command(
+        "search and explain the settings",
+        "ascendvsr.config.explain:explain",
+        options=_settings_options,
+        has_config=False,
+        takes_settings=False,
     ),
     "doctor": Command(
         "tell which implementation serves each operation here, and why",

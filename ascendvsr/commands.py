@@ -1,6 +1,8 @@
 """From the parsed arguments of a command to its work: the configuration, and the network in a checkpoint."""
 
 import argparse
+import functools
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +20,10 @@ from ascendvsr.models.card import Card
 from ascendvsr.models.detect import check_matches, describe, detect
 from ascendvsr.weights.commands import weights_file
 from ascendvsr.weights.reader import load_checkpoint
+
+# What `restore` takes without weights, and published ones that are better and slower.
+SHIPPED = "edvr_tiny_x4"
+SHARPER = ("edvr_m_x4_reds", "basicvsr_x4_reds", "rvrt_001_reds")
 
 if TYPE_CHECKING:
     import keras
@@ -74,8 +80,15 @@ def restore(arguments: argparse.Namespace) -> None:
     """The command `restore`."""
     from ascendvsr.restoration.command import restore_clips
 
+    if not arguments.checkpoint and "checkpoint" not in arguments.settings[::2]:
+        arguments.settings += ["checkpoint", SHIPPED]
+        print(
+            f"no weights given: taking {SHIPPED}, which ships. Sharper and slower: {', '.join(SHARPER)} "
+            "(`ascendvsr models x4`; `--checkpoint NAME` downloads)",
+            file=sys.stderr,
+        )
     trained = _restoring(_trained(arguments))
-    restore_clips(arguments, trained.cfg, trained.card, trained.runner)
+    restore_clips(arguments, trained.cfg, trained.card, functools.partial(trained.runner, notes_config=False))
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -104,8 +117,11 @@ class Trained:
     weights: dict[str, np.ndarray]
     description: str
 
-    def model(self) -> "keras.Model":
-        """The model with its weights; call it once all that was given has been checked."""
+    def model(self, notes_config: bool = True) -> "keras.Model":
+        """The model with its weights; call it once all that was given has been checked.
+
+        `notes_config`: write the configuration into `output_dir`.
+        """
         import_tensorflow()
         from ascendcv.layers.precision import computing_in
         from ascendcv.runner.device import prepare_devices
@@ -117,13 +133,14 @@ class Trained:
         with computing_in(cfg.eval.precision):
             model = build_model(cfg)
         load_state_dict(model, self.weights, source=cfg.checkpoint)
-        time = datetime.now().strftime("%Y%m%dT%H%M%S")
-        save_config(cfg, Path(cfg.output_dir) / "config" / f"{cfg.mode}-{time}.yaml")
+        if notes_config:
+            time = datetime.now().strftime("%Y%m%dT%H%M%S")
+            save_config(cfg, Path(cfg.output_dir) / "config" / f"{cfg.mode}-{time}.yaml")
         return model
 
-    def runner(self) -> "KerasRunner":
+    def runner(self, notes_config: bool = True) -> "KerasRunner":
         """The model as what restoration and evaluation compute with."""
-        model = self.model()
+        model = self.model(notes_config)
         from ascendvsr.models.keras_runner import KerasRunner
 
         return KerasRunner(model, self.card)

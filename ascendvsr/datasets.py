@@ -53,6 +53,28 @@ WINDOW_KEYS = {
 }
 
 
+# Arguments of what makes batches that are not called as their keys in `data`.
+BATCH_KEYS = {
+    "batch_size": "data.train_batch_size",
+    "transpose": "data.use_transpose",
+    "rotation": "data.augment.rotation",
+    "rot90": "data.augment.rot90",
+}
+
+
+def check_batches(cfg: CfgNode, batch_size: int, workers: int) -> None:
+    """Raises `InputError` for batches that no windows can make, and for turns that their crops cannot take."""
+    data, augment = cfg.data, cfg.data.augment
+    with naming_keys("data", **WINDOW_KEYS, **BATCH_KEYS):
+        samples.examples_of_batch(batch_size, workers, data.crops_per_example)
+        samples.check_turns(
+            tuple(data.train_in_size),
+            transpose=data.use_transpose,
+            rot90=augment.rot90,
+            rotation=augment.rotation,
+        )
+
+
 def window_settings(cfg: CfgNode) -> dict[str, object]:
     """What says which windows there are: the arguments of `training_samples`."""
     data = cfg.data

@@ -60,7 +60,10 @@ def multiplications() -> float:
     """Floating-point operations of the convolutions and matrix products in restoring one frame."""
     import tensorflow as tf
 
-    function = tf.function(network("tf")).get_concrete_function(tf.TensorSpec(CLIP))
+    from ascendcv.ops.registry import implementation
+
+    with implementation("tf"):  # every convolution as TensorFlow's
+        function = tf.function(network("tf")).get_concrete_function(tf.TensorSpec(CLIP))
     total = 0
     for operation in function.graph.get_operations():
         if operation.type in ("Conv2D", "MatMul"):

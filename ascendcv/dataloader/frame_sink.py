@@ -8,11 +8,14 @@ the sink's `notes` when it has ended.
 """
 
 import contextlib
+import contextvars
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -36,16 +39,52 @@ _KNOWN_ENDINGS = f"{', '.join(VIDEO_SUFFIXES)}, .y4m, .gif"
 
 
 class Sink(contextlib.AbstractContextManager):
-    """A context that gives `write`, and the notes that it gathers."""
+    """A context that gives `write`, the notes that it gathers, and the seconds that encoding and writing took."""
 
     def __init__(self, context: contextlib.AbstractContextManager[Write], notes: list[str]):
-        self._context, self.notes = context, notes
+        self._context, self.notes, self._clock = context, notes, Clock()
+
+    @property
+    def seconds(self) -> float:
+        return self._clock.seconds
 
     def __enter__(self) -> Write:
-        return self._context.__enter__()
+        token = _CLOCK.set(self._clock)
+        try:
+            write = self._context.__enter__()
+        finally:
+            _CLOCK.reset(token)
+
+        def write_frame(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
+            # What waits to be written keeps no pixels of the source.
+            write(name, pixels, None if frame is None else replace(frame, pixels=pixels))
+
+        return write_frame
 
     def __exit__(self, *error: object) -> bool | None:
         return self._context.__exit__(*error)
+
+
+class Clock:
+    """Seconds that work on threads took, all together."""
+
+    seconds = 0.0
+
+    def timed(self, function: Callable) -> Callable:
+        """`function`, whose time counts."""
+
+        def call(*arguments: object) -> object:
+            start = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return call
+
+
+# Of the sink that is being opened: what works in its background counts there.
+_CLOCK: contextvars.ContextVar[Clock] = contextvars.ContextVar("clock")
 
 
 def open_sink(
@@ -69,7 +108,7 @@ def open_sink(
         like: what the frames come from. Its times, colors, pixel format, sound and so on are kept.
         fps: frames per second, for a video of frames without a rate of their own.
         num_threads: threads that write image files; others have one, because their frames are in order.
-        queue_size: frames that may wait for a thread; -1: twice the threads.
+        queue_size: frames that may wait for a thread; -1: twice the threads that there are.
         image_format: of a folder: one of `FOLDER_FORMATS`; None: PNG.
         codec, crf, preset, pixel_format: how a video is encoded, as `video_codecs.choose` takes them.
     Raises:
@@ -77,7 +116,8 @@ def open_sink(
             none; settings of a video for something else.
     """
     text, path = os.fspath(path), Path(path)
-    queue_size = 2 * num_threads if queue_size < 0 else queue_size
+    image_queue = 2 * num_threads if queue_size < 0 else queue_size
+    queue_size = 2 if queue_size < 0 else queue_size
     notes: list[str] = []
     settings = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format}
     if fps <= 0:
@@ -102,7 +142,7 @@ def open_sink(
     if is_folder or not _ENDING.search(suffix):
         if path.is_file():
             raise InputError(f"cannot write to {path}: it is a file; name a folder or a video ({_KNOWN_ENDINGS})")
-        return Sink(_folder_of(path, notes, like, image_format or "png", num_threads, queue_size), notes)
+        return Sink(_folder_of(path, notes, like, image_format or "png", num_threads, image_queue), notes)
     if suffix == ".gif" or (like is not None and like.kind == "animation" and suffix in ANIMATION_SUFFIXES):
         return Sink(_animation(path, notes, queue_size, like, fps), notes)
     if like is not None and like.kind == "picture" and suffix in WRITTEN_SUFFIXES:
@@ -168,6 +208,7 @@ def in_background(function: Callable, num_threads: int, queue_size: int) -> Iter
     inside the context, calls that have not begun are dropped and those that have are finished.
     """
     pending = set()
+    function = _CLOCK.get(Clock()).timed(function)
 
     def collect(**options) -> None:
         done, _ = wait(pending, **options)

@@ -71,6 +71,33 @@ def frames_of(sample: Sample, length: int, *, num_frames: int, interval: int = 1
     return indices.clip(0, length - 1).tolist()
 
 
+def examples_of_batch(batch_size: int, workers: int, crops_per_example: int) -> tuple[int, int]:
+    """How many windows a global batch and a worker's part of it are made of.
+
+    Raises `InputError` where they cannot be a whole number.
+    """
+    if batch_size % workers:
+        raise InputError(f"a global batch of {batch_size} cannot be shared equally by {workers} workers")
+    if crops_per_example < 1 or batch_size // workers % crops_per_example:
+        raise InputError(
+            f"a batch of {batch_size // workers} samples (`batch_size`) cannot be made of "
+            f"{crops_per_example} from each window (`crops_per_example`): one should divide the other"
+        )
+    return batch_size // crops_per_example, batch_size // workers // crops_per_example
+
+
+def check_turns(crop_size: tuple[int, int], **turns: bool) -> None:
+    """Raises `InputError` for turns (transpose, rot90, rotation) that a crop cannot take, or two of a kind."""
+    for name, used in turns.items():
+        if used and crop_size[0] != crop_size[1]:
+            raise InputError(
+                f"`{name}` exchanges height and width, so `crop_size` {list(crop_size)} should be square; or set "
+                f"`{name}` False"
+            )
+    if turns["rot90"] and turns["rotation"]:
+        raise InputError("`rotation` includes `rot90`: set one of them False")
+
+
 def steps_per_epoch(num_samples: int, *, batch_size: int, crops_per_example: int = 1, repeat: int = 1) -> int:
     """Steps of a global batch, complete ones, in an epoch of `repeat` passes over all windows; at least one.
 

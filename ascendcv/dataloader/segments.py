@@ -79,7 +79,7 @@ def open_segmented(
     resume: bool = False,
     length: int = SEGMENT_FRAMES,
     fps: Fraction | float = 24,
-    queue_size: int = 16,
+    queue_size: int = 2,
     **settings: object,
 ) -> Sink:
     """A sink as `open_sink` gives for a video file, which keeps each `length` frames as they are done.
@@ -203,7 +203,8 @@ def _segmented(
         writer.finish_segment()
     finally:
         writer.close()
-    whole = replace(like, offset=Fraction(manifest["offset"]), begin=writer.begin)
+    end = None if like.end is None else like.end + shift
+    whole = replace(like, offset=Fraction(manifest["offset"]), begin=like.begin - shift, end=end)
     join_segments(folder, path, whole, notes)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -213,7 +214,6 @@ class _SegmentWriter:
         self._folder, self._path, self._manifest, self._done, self._shift = folder, path, manifest, done, shift
         self._length, self._like, self._fps, self._notes, self._settings = length, like, fps, notes, settings
         self._encoder, self._count = None, 0
-        self.begin = like.begin - shift
 
     def write(self, name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
         if self._encoder is None:

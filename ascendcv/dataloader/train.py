@@ -15,7 +15,7 @@ from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.noise import add_noise, frame_noise, sigma_noise
 from ascendcv.dataloader.photometric import photometric
 from ascendcv.dataloader.reading import make_reader
-from ascendcv.dataloader.samples import Sample, frames_of, training_samples
+from ascendcv.dataloader.samples import Sample, check_turns, examples_of_batch, frames_of, training_samples
 from ascendcv.utils.errors import InputError
 
 # What `training_dataset` folds into a sample's seed, so that everything drawn has random numbers of its own.
@@ -90,8 +90,8 @@ def training_dataset(
     samples = training_samples(
         clips, num_frames=num_frames, crop_size=crop_size, interval=interval, margin=margin, stride=stride
     )
-    examples, share = _examples_of_batch(batch_size, shard[1], crops_per_example)
-    _check_turns(crop_size, transpose=transpose, rot90=rot90, rotation=rotation)
+    examples, share = examples_of_batch(batch_size, shard[1], crops_per_example)
+    check_turns(crop_size, transpose=transpose, rot90=rot90, rotation=rotation)
     if mirror and target != "all":
         raise InputError("`mirror` doubles the frames of a sample, which is for networks that restore all of them")
     clean = all(clip.lq == clip.gt for clip in clips)  # the input is made of the ground truth
@@ -175,29 +175,6 @@ class _Tables:
         self.files = tf.constant(np.array(files), tf.int32)  # [windows, num_frames]
         sizes = np.array([clips[sample.clip].lq_size for sample in samples])
         self.free_rows, self.free_columns = tf.constant((sizes - crop_size + 1).T, tf.float64)  # crop positions
-
-
-def _examples_of_batch(batch_size: int, workers: int, crops_per_example: int) -> tuple[int, int]:
-    """How many windows a global batch and a worker's part of it are made of."""
-    if batch_size % workers:
-        raise InputError(f"a global batch of {batch_size} cannot be shared equally by {workers} workers")
-    if crops_per_example < 1 or batch_size // workers % crops_per_example:
-        raise InputError(
-            f"a batch of {batch_size // workers} samples (`batch_size`) cannot be made of "
-            f"{crops_per_example} from each window (`crops_per_example`): one should divide the other"
-        )
-    return batch_size // crops_per_example, batch_size // workers // crops_per_example
-
-
-def _check_turns(crop_size: tuple[int, int], **turns: bool) -> None:
-    for name, used in turns.items():
-        if used and crop_size[0] != crop_size[1]:
-            raise InputError(
-                f"`{name}` exchanges height and width, so `crop_size` {list(crop_size)} should be square; or set "
-                f"`{name}` False"
-            )
-    if turns["rot90"] and turns["rotation"]:
-        raise InputError("`rotation` includes `rot90`: set one of them False")
 
 
 def _draws(seed: int, number: tf.Tensor) -> tf.Tensor:

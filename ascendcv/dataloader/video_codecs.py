@@ -127,7 +127,7 @@ def choose(
     return _choice(chosen, fitting[chosen], color, crf, preset, tuple(notes), path)
 
 
-def keeping(source_format: str | None, channels: int, bits: int, color: Color) -> str:
+def keeping(source_format: str | None, channels: int, bits: int) -> str:
     """The pixel format that keeps frames of a video in `source_format` or, if None, of pictures."""
     if source_format is None:
         family = Layout("yuv", 8 if bits == 8 else 10, channels in (2, 4), "420")
@@ -163,6 +163,8 @@ def _choice(name: str, pixel_format: str, color: Color, crf, preset, notes, path
     elif color.matrix == RGB:
         color = replace(color, matrix=1, full_range=False)
     options |= _color_options(name, color)
+    if (color.mastering_display or color.content_light) and name not in ("h264", "hevc", "av1"):
+        notes += (f"{path}: {name} does not tell the mastering display and the light levels",)
     if layout.chroma == "420":
         options["chroma_sample_location"] = "left"
     encoder = codec.rgb_encoder if layout.family == "rgb" and codec.rgb_encoder else codec.encoder

@@ -129,7 +129,27 @@ def color_of(frame: av.VideoFrame, height: int, width: int, stream: ContainerTag
         full = True
     transfer = _known(int(frame.color_trc)) or _known(stream.transfer) or UNSPECIFIED
     primaries = _known(int(frame.color_primaries)) or _known(stream.primaries) or UNSPECIFIED
-    return Color(matrix, full, transfer, primaries, *_mastering(frame))
+    return Color(matrix, full, transfer, primaries)
+
+
+def with_mastering(color: Color, frame: av.VideoFrame) -> Color:
+    """The color with the mastering display and the light levels that a frame carries.
+
+    A frame whose side data was looked at lives until garbage is collected: that is for few frames.
+    """
+    display = light = None
+    for entry in frame.side_data:
+        kind = entry.type.name
+        if kind == "MASTERING_DISPLAY_METADATA":
+            # AVMasteringDisplayMetadata: ten rationals, then whether primaries and luminance are there.
+            numbers = np.frombuffer(bytes(entry), np.int32)
+            pairs = numbers[:20].reshape(10, 2).tolist()
+            if numbers[20] and numbers[21] and all(denominator for _, denominator in pairs):
+                display = tuple(Fraction(*pair) for pair in pairs)
+        elif kind == "CONTENT_LIGHT_LEVEL":
+            most, average = np.frombuffer(bytes(entry), np.uint32)[:2].tolist()
+            light = (most, average)
+    return replace(color, mastering_display=display, content_light=light)
 
 
 def matrix_of_size(height: int, width: int) -> int:
@@ -414,20 +434,3 @@ def _gray_frame(planes: list[np.ndarray], pixel_format: str) -> av.VideoFrame:
 def _known(tag: int) -> int:
     """A code point, or 0 where it says nothing."""
     return 0 if tag in (UNSPECIFIED, 3) else tag
-
-
-def _mastering(frame: av.VideoFrame) -> tuple[tuple | None, tuple[int, int] | None]:
-    """The mastering display and the light levels that a frame carries, as `Color` holds them."""
-    display = light = None
-    for entry in frame.side_data:
-        kind = entry.type.name
-        if kind == "MASTERING_DISPLAY_METADATA":
-            # AVMasteringDisplayMetadata: ten rationals, then whether primaries and luminance are there.
-            numbers = np.frombuffer(bytes(entry), np.int32)
-            pairs = numbers[:20].reshape(10, 2).tolist()
-            if numbers[20] and numbers[21] and all(denominator for _, denominator in pairs):
-                display = tuple(Fraction(*pair) for pair in pairs)
-        elif kind == "CONTENT_LIGHT_LEVEL":
-            most, average = np.frombuffer(bytes(entry), np.uint32)[:2].tolist()
-            light = (most, average)
-    return display, light

@@ -25,6 +25,7 @@ from ascendcv.dataloader.video_color import (
     color_of,
     layout_of,
     refusal,
+    with_mastering,
 )
 from ascendcv.dataloader.video_decoding import (
     Deinterlacer,
@@ -159,7 +160,7 @@ class VideoSource:
         if self._interlaced and not self._deinterlace:
             raise InputError(f"{self.name} is interlaced; deinterlace it (--deinterlace, bwdif)")
         self._tags = ContainerTags.of(video.codec_context)
-        color = color_of(first, first.height, first.width, self._tags)
+        color = with_mastering(color_of(first, first.height, first.width, self._tags), first)
         if reason := refusal(color):
             raise InputError(f"{self.name} {reason}, which cannot be restored; convert it to BT.709 first")
         self._note_wide_colors(color, hdr)
@@ -203,6 +204,11 @@ class VideoSource:
                 f"{self.name} has colors in {text}, which are to be refused; convert it to BT.709 first"
             )
         self.notes.append(f"{self.name}: colors in {text} are restored in their own encoding, with 10 bits or more")
+        kinds = {entry.type.name for entry in self._probed[0].side_data}
+        if kinds & {"DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID", "DOVI_RPU_BUFFER", "DOVI_METADATA"}:
+            self.notes.append(
+                f"{self.name}: how its brightness is to change from scene to scene is not carried over"
+            )
 
     def _rate(self, video: av.VideoStream) -> Fraction:
         rates = [video.average_rate, video.guessed_rate, video.base_rate]
@@ -379,9 +385,12 @@ class VideoSource:
 
     def _check_whole(self, video: av.VideoStream) -> None:
         """Reports a file that has less than it says."""
-        missing = video.frames - self._counts["packets"]
-        if video.frames and missing > 0 and self._stamp == "pts" and not self._begin:
-            message = f"{self.name} is cut short: {missing} of its {video.frames} frames are missing"
+        said = video.frames
+        if "mp4" in video.container.format.name:
+            said = min(said, len(video.index_entries))  # without what its edit list leaves out
+        missing = said - self._counts["packets"]
+        if missing > 0 and self._stamp == "pts" and not self._begin:
+            message = f"{self.name} is cut short: {missing} of its {said} frames are missing"
             if self._on_error == "stop":
                 raise InputError(f"{message}, all after {self._given} frames; copy or download it again")
             self.notes.append(message)

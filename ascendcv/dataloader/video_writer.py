@@ -100,7 +100,7 @@ class VideoEncoder:
         like, self._size = self._like, pixels.shape[:2]
         color = color_for(like, frame)
         channels, bits = pixels.shape[2], 8 * pixels.dtype.itemsize
-        wanted = keeping(like and like.pixel_format, channels, bits, color)
+        wanted = keeping(like.pixel_format if like is not None else None, channels, bits)
         choice = choose(self._path, wanted, self._size, complete(color), **self._settings)
         self._notes.extend(choice.notes)
         format_name = CONTAINERS[self._path.suffix.lower()][0]
@@ -223,6 +223,6 @@ def check(path: Path, like: Footage | None, **settings: object) -> None:
     if like is None:
         wanted, size = "yuv420p", (64, 64)
     else:
-        wanted = keeping(like.pixel_format, like.channels, like.bits, color)
+        wanted = keeping(like.pixel_format, like.channels, like.bits)
         size = tuple(max(64, side + side % 2) for side in (like.height, like.width))
     choose(path, wanted, size, color, **settings)

@@ -26,12 +26,11 @@ class Y4mWriter:
     def __init__(self, file: BinaryIO, name: str, like: Footage | None, fps: Fraction, notes: list[str]):
         self._file, self._name, self._like, self._notes = file, name, like, notes
         self._rate = Fraction(like.rate if like is not None and like.rate else fps).limit_denominator(1_000_000)
-        self._count, self._strays = 0, 0
-        self._begin = None
+        self._count, self._strays, self._to_frame = 0, 0, None
 
     def write(self, name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
         """Raises `InputError` for transparency or another size, OSError if nobody reads the stream."""
-        if self._begin is None:
+        if self._to_frame is None:
             self._start(pixels, frame)
         if pixels.shape[:2] != self._size:
             raise InputError(f"{self._name}: frame {name} has another size than the first")
@@ -46,7 +45,7 @@ class Y4mWriter:
         self._count += 1
 
     def finish(self) -> None:
-        if self._begin is None:
+        if self._to_frame is None:
             raise InputError(f"{self._name}: there are no frames to write")
         self._file.flush()
         if self._strays:
@@ -56,14 +55,11 @@ class Y4mWriter:
             )
 
     def _start(self, pixels: np.ndarray, frame: Frame | None) -> None:
-        self._begin, self._size = frame, pixels.shape[:2]
-        self._begin = frame or Frame(name="", pixels=pixels)
-        height, width = self._size
+        height, width = self._size = pixels.shape[:2]
         check_y4m(self._name, pixels.shape[2] in (2, 4))
         color = color_for(self._like, frame)
-        wanted = layout_of(
-            keeping(self._like and self._like.pixel_format, pixels.shape[2], 8 * pixels.dtype.itemsize, color)
-        )
+        stored = self._like.pixel_format if self._like is not None else None
+        wanted = layout_of(keeping(stored, pixels.shape[2], 8 * pixels.dtype.itemsize))
         bits = next(depth for depth in _DEPTHS if depth >= min(wanted.bits, 16))
         if wanted.family == "gray" and bits in (8, 9, 10, 12, 16):
             self._layout = Layout("gray", bits, False)

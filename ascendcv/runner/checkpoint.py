@@ -145,7 +145,7 @@ def find_checkpoint(output_dir: str | os.PathLike, which: str, name: str = "", l
         return store.path(best[0])
     epochs = {read_meta(store.path(step)).get("epoch", 0): step for step in reversed(steps)}
     wanted = which.removeprefix("epoch:")
-    if not wanted.isdigit() or int(wanted) not in epochs:
+    if not wanted.isdecimal() or int(wanted) not in epochs:
         there = ", ".join(str(epoch) for epoch in sorted(epochs))
         raise InputError(f"{output_dir} holds no checkpoint {which!r}; there are the epochs {there}")
     return store.path(epochs[int(wanted)])

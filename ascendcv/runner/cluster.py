@@ -51,7 +51,7 @@ def _read_workers(path: str | os.PathLike) -> list[str]:
             workers = json.load(file)
     except OSError as error:
         raise InputError(f"cannot read cluster_file {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"cluster_file {path} is not valid JSON: {error}") from error
     if not isinstance(workers, list) or not workers or not all(_is_address(worker) for worker in workers):
         raise InputError(f'cluster_file {path} should hold a JSON list of "host:port", one a worker process')
@@ -63,7 +63,7 @@ def _read_workers(path: str | os.PathLike) -> list[str]:
 def _read_tf_config(text: str) -> tuple[list[str], int]:
     try:
         config = json.loads(text)
-        return config["cluster"]["worker"], config["task"]["index"]
+        return list(config["cluster"]["worker"]), int(config["task"]["index"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"the environment variable TF_CONFIG has no cluster.worker list and task.index: {text!r}"
@@ -72,4 +72,4 @@ def _read_tf_config(text: str) -> tuple[list[str], int]:
 
 def _is_address(worker: object) -> bool:
     host, _, port = worker.rpartition(":") if isinstance(worker, str) else ("", "", "")
-    return bool(host) and port.isdigit() and 0 < int(port) < 65536
+    return bool(host) and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536

@@ -1,4 +1,4 @@
-"""Packages whose names are imported when they are first used, so that `import` of the package loads nothing else."""
+"""Packages whose names are imported when they are first used: importing the package loads nothing else."""
 
 import importlib
 from collections.abc import Callable, Mapping

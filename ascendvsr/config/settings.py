@@ -181,7 +181,7 @@ _SCHEDULE = {
     "step_size": integer(0, "of StepLR"),
     "max_lr": number(0.0, "of OneCycle, which starts at base_lr", high=1e38),
     "pct_start": number(0.3, "of OneCycle: the part of the run in which the rate rises", high=1.0),
-    "final_div_factor": number(1e4, "of OneCycle: base_lr over the last rate", above=0.0),
+    "final_div_factor": number(1e4, "of OneCycle: base_lr over the last rate", above=0.0, high=1e30),
     "base_momentum": number(0.85, "of OneCycle: the momentum (beta_1) moves between this", high=1.0),
     "max_momentum": number(0.95, "and this", high=1.0),
 }
@@ -191,7 +191,7 @@ _SOLVER = {
         "type": word("Adam", "the optimizer", ("Adam", "AdamW", "RAdam", "momentum")),
         "beta_1": number(0.9, "decay of the mean of gradients", high=0.9999999),
         "beta_2": number(0.999, "decay of the mean of their squares", high=0.9999999),
-        "epsilon": number(1e-8, "added to the divisor", above=0.0, high=1.0),
+        "epsilon": number(1e-8, "added to the divisor", low=1e-30, high=1.0),
         "momentum": number(0.9, "of the optimizer momentum", high=0.9999999),
         "weight_decay": number(0.0, "of AdamW and RAdam decoupled; of Adam and momentum an L2 penalty", high=1.0),
     },
@@ -213,7 +213,7 @@ _SOLVER = {
         "pattern": text("", "freeze every name that does not match, until a step; '': none"),
         "until_step": integer(0, "that step"),
     },
-    "grad_clip_norm": number(0.0, "largest norm of the gradient; 0: any"),
+    "grad_clip_norm": number(0.0, "largest norm of the gradient; 0: any", high=1e30),
     "ema_decay": number(0.0, "decay of the moving average of the weights; 0: none", high=0.9999999),
     "mix_precision": flag(False, "layers compute in mix_precision_dtype; weights stay float32"),
     "mix_precision_dtype": word("bfloat16", "what they compute in", ("bfloat16", "float16")),
@@ -241,7 +241,7 @@ _SOLVER = {
         "end_lr": number(1.0, "the last", above=0.0, high=1e6),
         "steps": integer(1000, "updates, at least 2", low=1),
         "smoothing": number(0.05, "weight of the newest loss in the smoothed one", above=0.0, high=1.0),
-        "diverge_at": number(5.0, "stop above this multiple of the lowest smoothed loss; 0: never"),
+        "diverge_at": number(5.0, "stop above this multiple of the lowest smoothed loss; 0: never", high=1e30),
     },
 }
 
@@ -275,9 +275,7 @@ _INFERENCE = {
         "standard deviation of the noise, in 8-bit levels, where a network must be told: a number, a gray image (a "
         "map), or a text file of lines NAME SIGMA; where the evaluation set is clean, such noise is added",
     ),
-    "fps": number(
-        24.0, "of a video made from a folder of frames; a video keeps its own", above=0.0, high=100_000.0
-    ),
+    "fps": number(24.0, "of a video made from a folder of frames; a video keeps its own", low=0.001, high=1000.0),
 }
 
 COMMON = _MAIN | {

@@ -48,6 +48,7 @@ def cost(cfg: CfgNode, height: int, width: int, memory: bool) -> None:
     """
     if height < 1 or width < 1:
         raise InputError(f"--size should be height and width in pixels, not {height} {width}")
+    card_named(cfg.model.name).arguments(cfg)  # which refuses impossible settings before TensorFlow starts
     import_tensorflow()
     from ascendvsr.models.builder import build_model
 

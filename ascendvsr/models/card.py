@@ -64,6 +64,8 @@ class Card:
             number, and `training` has the batches.
         updates_per_batch: configuration -> updates that a batch gives.
         channels: configuration -> channels of an input frame.
+        scale: configuration -> by how much the output is larger than the input, as `model.scale` should say for
+            training.
         smallest_tile: configuration -> the smallest side of a tile that is worth its time.
         restored_frame: configuration -> which frame of a training window is restored; None: the middle one.
         shares_frames: whether neighboring windows of a video share what `stream` of the network keeps.
@@ -90,6 +92,7 @@ class Card:
     reads_clips: bool = True
     updates_per_batch: Callable[[CfgNode], int] = lambda cfg: 1
     channels: Callable[[CfgNode], int] = lambda cfg: 3
+    scale: Callable[[CfgNode], int] = lambda cfg: 1
     smallest_tile: Callable[[CfgNode], int] = lambda cfg: 1
     restored_frame: Callable[[CfgNode], int | None] = lambda cfg: None
     shares_frames: bool = False

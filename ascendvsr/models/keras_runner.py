@@ -27,7 +27,7 @@ class KerasRunner:
         self.name = card.name
         self.kind = card.kind
         self.scale = model.scale if card.restores else 1
-        self.window = _WINDOWS[card.kind] if card.kind in _WINDOWS else model.num_frame
+        self.window = model.num_frame if card.kind in ("window", "recurrent") else _WINDOWS[card.kind]
         self.center = model.center_frame_idx if card.kind in ("window", "recurrent") else 0
         self.channels = model.in_channels if card.restores else 3
         self.shares_frames = card.shares_frames

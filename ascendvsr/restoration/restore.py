@@ -21,7 +21,7 @@ from ascendvsr.restoration.loops import restored_frames
 from ascendvsr.restoration.progress import Rates, report_progress, timed
 from ascendvsr.restoration.runner import Runner, as_runner
 from ascendvsr.restoration.settings import Settings
-from ascendvsr.restoration.shots import marked_at, shots
+from ascendvsr.restoration.shots import marked_at, marked_by_content, shots
 
 Source = str | os.PathLike | np.ndarray | Iterable[Frame | tuple[str, np.ndarray]]
 Sink = str | os.PathLike | contextlib.AbstractContextManager[Write]
@@ -76,9 +76,7 @@ def restore(
 def marker(scene_cuts: str | Iterable[int]) -> Marker:
     """What finds the first frames of shots, by the argument `scene_cuts` of `restore`."""
     if scene_cuts == "auto":
-        from ascendcv.dataloader.scene_cuts import mark_cuts
-
-        return mark_cuts
+        return marked_by_content
     cuts = () if scene_cuts == "off" else scene_cuts
     if isinstance(cuts, str):
         raise InputError(f"scene cuts are auto, off or a list of frame numbers, not {cuts!r}")
@@ -94,11 +92,15 @@ def restore_frames(
     sigma: float | np.ndarray | None = None,
     mark: Marker,
     watch: Watcher | None = None,
+    lead: int = 0,
     progress: bool = True,
 ) -> Rates:
     """The work of `restore` on an opened source and sink.
 
-    `watch(frame, pixels)` is called with each frame and what became of it.
+    Args:
+        mark: what finds the first frames of shots.
+        watch: called with each frame and what became of it.
+        lead: how many frames at the beginning are there only for what the network sees around the others.
     """
     originals: deque[Frame] = deque()
     rates = Rates()
@@ -120,8 +122,10 @@ def restore_frames(
         if progress:
             name = getattr(source, "name", "frames")
             restored = report_progress(restored, operator.length_hint(source), name, rates)
-        for values in restored:
+        for number, values in enumerate(restored):
             frame = originals.popleft()
+            if number < lead:
+                continue
             pixels = to_pixels(values, frame.pixels, runner.scale)
             write(frame.name, pixels, frame)
             if watch is not None:

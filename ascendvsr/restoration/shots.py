@@ -1,7 +1,11 @@
 """A clip as shots, so that no window, flow or state of a network crosses a cut."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+from ascendcv.dataloader.footage import Frame
+from ascendcv.dataloader.scene_cuts import DELAY, SceneCuts
 
 Item = TypeVar("Item")
 
@@ -41,3 +45,20 @@ def marked_at(frames: Iterable[Item], cuts: Iterable[int]) -> Iterator[tuple[Ite
     begins = set(cuts)
     for number, frame in enumerate(frames):
         yield frame, number in begins
+
+
+def marked_by_content(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
+    """Frames with whether a shot begins there, as `SceneCuts` sees it, which reads a few frames ahead."""
+    detector = SceneCuts()
+    held: deque[Frame] = deque()
+    cuts: set[int] = set()
+    given = 0
+    for frame in frames:
+        cuts.update(detector.add(frame.pixels))
+        held.append(frame)
+        if len(held) > DELAY:
+            yield held.popleft(), given in cuts
+            given += 1
+    cuts.update(detector.finish())
+    for number, frame in enumerate(held, start=given):
+        yield frame, number in cuts

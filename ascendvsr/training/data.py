@@ -4,19 +4,11 @@ import tensorflow as tf
 
 from ascendcv.dataloader.train import training_dataset
 from ascendvsr.config.naming import naming_keys
-from ascendvsr.datasets import WINDOW_KEYS, window_settings
+from ascendvsr.datasets import BATCH_KEYS, WINDOW_KEYS, window_settings
 from ascendvsr.training.plan import Plan
 
 # `data.augment.*` that are changes of color, by the names that they have there and in `photometric`.
 _COLORS = ("multiplicative_color", "brightness", "contrast", "saturation", "hue", "channel_permutation", "noise")
-
-# Arguments of `training_dataset` that are not called as their keys in `data`.
-_KEYS = {
-    "batch_size": "data.train_batch_size",
-    "transpose": "data.use_transpose",
-    "rotation": "data.augment.rotation",
-    "rot90": "data.augment.rot90",
-}
 
 
 def training_batches(plan: Plan, shard: tuple[int, int], first: int, target: str = "center") -> tf.data.Dataset:
@@ -25,7 +17,7 @@ def training_batches(plan: Plan, shard: tuple[int, int], first: int, target: str
     `target` says whose ground truth there is: of the 'center' frame, [B,H,W,3], or of 'all', [B,T,H,W,3].
     """
     cfg, data = plan.cfg, plan.cfg.data
-    with naming_keys("data", **WINDOW_KEYS, **_KEYS):
+    with naming_keys("data", **WINDOW_KEYS, **BATCH_KEYS):
         return training_dataset(
             plan.clips,
             **window_settings(cfg),

@@ -18,7 +18,7 @@ from ascendcv.runner.precision import make_loss_scale
 from ascendcv.runner.schedules import Schedule, make_momentum_schedule, make_schedule, total_steps
 from ascendcv.utils.errors import InputError
 from ascendvsr.config.naming import naming_keys
-from ascendvsr.datasets import evaluation_clips, steps_per_epoch, training_clips, training_windows
+from ascendvsr.datasets import check_batches, evaluation_clips, steps_per_epoch, training_clips, training_windows
 from ascendvsr.evaluation.protocols import Protocol, validation_protocol
 from ascendvsr.evaluation.scoring import require_frames, require_ground_truth
 from ascendvsr.models import CARDS, card_named
@@ -113,6 +113,11 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         trained = ", ".join(other.name for other in CARDS if other.training)
         raise InputError(f"model.name {cfg.model.name!r} cannot be trained; there are {trained}")
     card.arguments(cfg)
+    if card.reads_clips and cfg.model.scale != card.scale(cfg):
+        raise InputError(
+            f"model.scale is {cfg.model.scale}, and the output of {card.title} is {card.scale(cfg)} times as large "
+            f"as its input: say model.scale {card.scale(cfg)}"
+        )
     with naming_keys("solver"):
         make_loss_scale(solver.loss_scale)
     check_groups(solver.param_groups, (solver.train_only.pattern, solver.train_only.until_step))
@@ -130,6 +135,7 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
     initial_weights = load_checkpoint(cfg.init_from) if cfg.init_from and newest is None else None
     clips: list[Clip] = []
     if card.reads_clips:
+        check_batches(cfg, batch_size, len(cluster.workers) if cluster else 1)
         clips = training_clips(cfg)
         batches = steps_per_epoch(cfg, len(training_windows(cfg, clips)), batch_size)
     else:

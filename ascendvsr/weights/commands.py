@@ -96,6 +96,7 @@ def _ask(record: Record) -> None:
     how = f"say --yes, or `ascendvsr download {record.name}` first"
     if not sys.stdin.isatty():
         raise InputError(f"{what}: {how}")
-    print(f"{what}\ndownload it? [y/N] ", end="", flush=True)
+    # On stderr: a restored video may go to stdout.
+    print(f"{what}\ndownload it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise InputError(f"not downloaded: {how}")

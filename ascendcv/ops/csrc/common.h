@@ -27,6 +27,8 @@ using std::int64_t;
 constexpr int kLanes = 16, kRegisterVectors = 4;
 #elif defined(__AVX__)
 constexpr int kLanes = 8, kRegisterVectors = 2;
+#elif defined(__aarch64__)  // which has 32 registers, too
+constexpr int kLanes = 4, kRegisterVectors = 4;
 #else
 constexpr int kLanes = 4, kRegisterVectors = 2;
 #endif

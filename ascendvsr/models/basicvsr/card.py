@@ -38,6 +38,7 @@ CARDS = (
         zoo=ZOO,
         training="ascendvsr.models.basicvsr.training:BasicVSRTraining",
         read_inputs="ascendvsr.models.basicvsr.inputs:read_inputs",
+        scale=lambda cfg: 4,
         smallest_tile=lambda cfg: 33,  # smaller frames are padded, and tiles of padding are not worth their time
         in_steps=True,
         flow_prefixes=("spynet.",),

@@ -12,13 +12,13 @@ from ascendvsr.models.cdvd_tsp.zoo import ZOO
 
 SETTINGS = {
     "n_resblock": integer(3, "residual blocks at each place of the reconstruction network", high=1000),
-    "n_feat": integer(32, "its channels at full size", low=1, high=4096),
+    "n_feat": integer(32, "its channels at full size", low=1, high=512),
     "is_mask_filter": flag(True, "the sharpness prior compares means over 5x5 pixels"),
     "impl": word("auto", "implementation of the flow network's cost volumes", IMPLEMENTATIONS),
     "flow_checkpoint": path("", "weights that the flow network (PWC-Net) begins with: network-default.pytorch"),
-    "loss_l1": number(1.0, "weight of the mean absolute error in the loss; 0: without"),
-    "loss_hem": number(2.0, "weight of hard example mining"),
-    "loss_ms_ssim": number(0.0, "weight of 1 - MS-SSIM: crops of at least 161 pixels a side"),
+    "loss_l1": number(1.0, "weight of the mean absolute error in the loss; 0: without", high=1e6),
+    "loss_hem": number(2.0, "weight of hard example mining", high=1e6),
+    "loss_ms_ssim": number(0.0, "weight of 1 - MS-SSIM: crops of at least 161 pixels a side", high=1e6),
     "loss_on": word("all", "what every stage restores, or the last frame alone", ("all", "final")),
 }
 

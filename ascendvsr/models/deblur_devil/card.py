@@ -16,7 +16,7 @@ from ascendvsr.models.deblur_devil.weights import FLOW_PREFIX, detect_dbn, detec
 from ascendvsr.models.deblur_devil.zoo import ZOO
 
 SETTINGS = {
-    "num_feat": integer(64, "channels at full size", low=1, high=4096),
+    "num_feat": integer(64, "channels at full size", low=1, high=1024),
     "output_layer": word("linear", "the last layer; sigmoid as in DBN before the study", ("linear", "sigmoid")),
     "init_type": word("fan_max", "how kernels begin", ("fan_max", "fan_in", "fan_out")),
     "identity_start": flag(False, "begin by adding nothing to the middle frame, for short runs"),
@@ -24,7 +24,7 @@ SETTINGS = {
     "nonblind_denoising": flag(False, "a fourth input channel of DBN is the standard deviation of the noise / 255"),
     "prewarping": word("pwcnet", "the flow network of FlowDBN, frozen", ("pwcnet", "flownet1s")),
     "flow_checkpoint": path("", "weights of that network, for training; FlowDBN's own weights contain it"),
-    "div_flow": number(0.05, "the unit of that network's output is a pixel divided by this", above=0.0, high=1e6),
+    "div_flow": number(0.05, "the unit of that network's output is a pixel divided by this", low=1e-6, high=1e6),
     "impl": word("auto", "implementation of its cost volumes", IMPLEMENTATIONS),
 }
 

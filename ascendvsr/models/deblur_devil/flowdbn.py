@@ -12,6 +12,7 @@ from keras import ops
 from ascendcv.ops.warp import warp
 from ascendcv.utils.errors import InputError
 from ascendvsr.layers.padding import to_multiple
+from ascendvsr.layers.streams import restore_by_frame
 from ascendvsr.models.deblur_devil.dbn import EncoderDecoder, middle_of, restore_center
 from ascendvsr.models.flow.flownet1s import FlowNet1S
 from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
@@ -133,22 +134,9 @@ class FlowDBN(Pretrained, keras.Model):
         Args:
             compiled: wraps the functions of tensors that do the work, such as `tf.function`.
 
-        Returns `restore_next(numbers, window, kept)`: the frame numbers in a window [1, T, H, W, 3] and the window
-        itself -> the restored middle frame [1, H, W, 3], as `call` gives it. Equal numbers are equal frames. `kept`
-        is empty for the first window of a video and holds what is known from window to window.
+        Returns what `ascendvsr.layers.streams.restore_by_frame` does.
         """
-        features, restore = compiled(self.features), compiled(self.restore)
-
-        def restore_next(numbers: Sequence[int], window, kept: dict[int, list]):
-            for old in set(kept).difference(numbers):
-                del kept[old]
-            for position, number in enumerate(numbers):
-                if number not in kept:
-                    kept[number] = features(window[:, position])
-            restored = restore([kept[number] for number in numbers])
-            return restored[:, : window.shape[2], : window.shape[3]]
-
-        return restore_next
+        return restore_by_frame(self.features, self.restore, compiled, self.scale)
 
     def get_config(self):
         return {**super().get_config(), **self.config}

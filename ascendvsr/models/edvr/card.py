@@ -17,8 +17,8 @@ SETTINGS = {
     "num_in_ch": integer(3, "channels of an input frame", low=1, high=16),
     "num_out_ch": integer(3, "channels of a restored frame", low=1, high=16),
     "center_frame_idx": integer(None, "which frame of the window is restored; None: the middle one", optional=True),
-    "mid_channels": integer(64, "channels of the features", low=1, high=4096),
-    "num_hr_feat": integer(64, "channels of the features at the size of the output", low=1, high=4096),
+    "mid_channels": integer(64, "channels of the features", low=1, high=1024),
+    "num_hr_feat": integer(64, "channels of the features at the size of the output", low=1, high=1024),
     "num_groups": integer(
         1,
         "of the deformable convolutions' channels",
@@ -50,7 +50,7 @@ SETTINGS = {
         "over the batch, of the sum over H, W, C: mean | sum; pixel: the mean over all",
         ("mean", "sum", "pixel"),
     ),
-    "loss_margin": number(1e-6, "of marginal l1; epsilon of charbonnier"),
+    "loss_margin": number(1e-6, "of marginal l1; epsilon of charbonnier", low=1e-30, high=1e6),
 }
 
 
@@ -107,6 +107,8 @@ CARDS = (
         zoo=ZOO,
         training="ascendvsr.models.edvr.training:EDVRTraining",
         channels=lambda cfg: cfg.edvr.num_in_ch,
+        scale=lambda cfg: 1 if cfg.edvr.hr_in else 4,
         restored_frame=lambda cfg: cfg.edvr.center_frame_idx,
+        shares_frames=True,
     ),
 )

@@ -5,6 +5,8 @@ choice), alignment to the middle frame by a pyramid of deformable convolutions (
 attention (TSA), reconstruction and upsampling. Attributes carry the names of the published weights.
 """
 
+from collections.abc import Callable, Sequence
+
 import keras
 from keras import ops
 
@@ -15,6 +17,7 @@ from ascendcv.ops.resize import resize
 from ascendcv.ops.shuffle import pixel_shuffle
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.residual import ResidualBlockNoBN
+from ascendvsr.layers.streams import restore_by_frame
 from ascendvsr.models.presets import Pretrained
 
 SLOPE = 0.1  # of the leaky ReLU below 0
@@ -127,10 +130,32 @@ class EDVR(Pretrained, keras.Model):
         self(keras.Input((num_frame, None, None, num_in_ch)))
 
     def call(self, clip):
-        _, _, height, width, _ = ops.shape(clip)
-        clip = to_multiple(clip, self.size_multiple, self.size)
-        aligned = self._aligned_features(clip)
+        batch, _, height, width, channels = ops.shape(clip)
+        # All frames at once; then one by one, because the samples of a deformable convolution are nine times as
+        # large as its input.
+        features = self.features(ops.reshape(clip, (batch * self.num_frame, height, width, channels)))
+        by_frame = [ops.reshape(tensor, (batch, self.num_frame, *ops.shape(tensor)[1:])) for tensor in features]
+        by_frame = [ops.unstack(tensor, self.num_frame, axis=1) for tensor in by_frame]
+        restored = self.restore(list(zip(*by_frame, strict=True)))
+        return restored[:, : height * self.scale, : width * self.scale] if self.size == "pad" else restored
 
+    def features(self, frames) -> list:
+        """What windows with a frame need of it: [N, H, W, C] -> the sized frame and three levels of features."""
+        frames = to_multiple(frames[:, None], self.size_multiple, self.size)[:, 0]
+        if self.with_predeblur:
+            feat_l1 = self.conv_1x1(self.predeblur(frames))
+        else:
+            feat_l1 = self.conv_first(frames)
+        for block in self.feature_extraction:
+            feat_l1 = block(feat_l1)
+        feat_l2 = self.conv_l2_2(self.conv_l2_1(feat_l1))
+        feat_l3 = self.conv_l3_2(self.conv_l3_1(feat_l2))
+        return [frames, feat_l1, feat_l2, feat_l3]
+
+    def restore(self, features: Sequence[Sequence]):
+        """The restored frame [N, scale * H, scale * W, C], of frames sized, from what `features` gave for each."""
+        center, *reference = features[self.center_frame_idx]
+        aligned = [self.pcd_align(levels, reference) for _, *levels in features]
         if self.with_tsa:
             feat = self.fusion(ops.stack(aligned, axis=1))
         else:
@@ -140,30 +165,19 @@ class EDVR(Pretrained, keras.Model):
         feat = pixel_shuffle(self.upconv1(feat), 2)
         feat = pixel_shuffle(self.upconv2(feat), 2)
         residual = self.conv_last(self.conv_hr(feat))
-
-        center = clip[:, self.center_frame_idx]
         if not self.hr_in:
             center = resize(center, _times(center, 4))
-        restored = center + ops.cast(residual, center.dtype)
-        return restored[:, : height * self.scale, : width * self.scale] if self.size == "pad" else restored
+        return center + ops.cast(residual, center.dtype)
 
-    def _aligned_features(self, clip) -> list:
-        """For each frame of the window its features [N, h, w, num_feat], aligned to the centre frame's."""
-        batch, _, height, width, channels = ops.shape(clip)
-        frames = ops.reshape(clip, (batch * self.num_frame, height, width, channels))
-        if self.with_predeblur:
-            feat_l1 = self.conv_1x1(self.predeblur(frames))
-        else:
-            feat_l1 = self.conv_first(frames)
-        for block in self.feature_extraction:
-            feat_l1 = block(feat_l1)
-        feat_l2 = self.conv_l2_2(self.conv_l2_1(feat_l1))
-        feat_l3 = self.conv_l3_2(self.conv_l3_1(feat_l2))
+    def stream(self, compiled: Callable) -> Callable:
+        """Restores the windows of a video, the features of each frame computed once, to the same bits.
 
-        levels = [ops.reshape(f, (batch, self.num_frame, *ops.shape(f)[1:])) for f in (feat_l1, feat_l2, feat_l3)]
-        by_frame = list(zip(*(ops.unstack(level, self.num_frame, axis=1) for level in levels), strict=True))
-        # Frame by frame: the samples of a deformable convolution are nine times as large as its input.
-        return [self.pcd_align(frame, by_frame[self.center_frame_idx]) for frame in by_frame]
+        Args:
+            compiled: wraps the functions of tensors that do the work, such as `tf.function`.
+
+        Returns what `ascendvsr.layers.streams.restore_by_frame` does.
+        """
+        return restore_by_frame(self.features, self.restore, compiled, self.scale)
 
     def get_config(self):
         return {**super().get_config(), **self.config}

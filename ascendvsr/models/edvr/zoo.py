@@ -27,7 +27,6 @@ ZOO = (
         file="edvr_tiny_x4.safetensors",
         licence="Apache-2.0",
         sources=(Shipped(),),
-        config="tiny/edvr_tiny_x4",
     ),
     _official(
         "edvr_m_x4_reds",

@@ -93,7 +93,7 @@ class BIMNetTraining(Training):
         return BIMNetUpdates()
 
     def picture(self, model: keras.Model, batch: Batch) -> np.ndarray:
-        """Two blurred frames of the first sample, the first one sharp and warped to the second, and that one sharp."""
+        """Two blurred frames of the first sample, the first one sharp and warped to the second, that one sharp."""
         blurred, sharp = batch["lq"][:1], batch["gt"][:1]
         warped = warp(sharp[:, 0], model((blurred[:, 1], blurred[:, 0])))
         return strip(blurred[0, 0], blurred[0, 1], warped[0], sharp[0, 1])

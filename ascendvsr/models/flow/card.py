@@ -14,7 +14,7 @@ SETTINGS = {
     "div_flow": number(
         0.05,
         "PWCNetDevil, FlowNet1S: the unit of the network's output is a pixel divided by this",
-        above=0.0,
+        low=1e-6,
         high=1e6,
     ),
     "impl": word("auto", "implementation of cost volumes", IMPLEMENTATIONS),
@@ -31,8 +31,8 @@ def _liteflownet_arguments(cfg: CfgNode) -> dict[str, Any]:
     alone, inside = cfg.flow.impl, cfg.pvdnet.impl
     if "auto" not in (alone, inside) and alone != inside:
         raise InputError(
-            f"flow.impl is {alone} and pvdnet.impl is {inside}, and both are of BIMNet: leave pvdnet.impl, which is "
-            "of the BIMNet inside PVDNet, at auto"
+            f"flow.impl is {alone} and pvdnet.impl is {inside}, and both are of BIMNet: leave pvdnet.impl, which "
+            "is of the BIMNet inside PVDNet, at auto"
         )
     return {"impl": inside if alone == "auto" else alone}
 

@@ -54,7 +54,7 @@ def test_the_folders_may_have_other_names_endings_and_a_scale(frames: Frames, tm
     clips = read_layout("pairs", tmp_path, ".", scale=4, **folders)
     assert summary(clips, tmp_path) == [("000", "train_sharp_bicubic/X4/000", "train_sharp/000")]
     assert clips[0].gt_size == (32, 48)
-    with pytest.raises(InputError, match=r"train_sharp/000 has frames of 48x32 pixels; 2 times .* 24x16 \(model"):
+    with pytest.raises(InputError, match=r"train_sharp/000 has frames of 48x32 pixels; 2 times .* \(`scale`\)"):
         read_layout("pairs", tmp_path, ".", scale=2, **folders)
 
 

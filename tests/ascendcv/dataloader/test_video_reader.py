@@ -4,6 +4,9 @@ import io
 import itertools
 import operator
 import shutil
+import subprocess
+import sys
+import textwrap
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 from ascendcv.dataloader.video_reader import VideoSource
 from ascendcv.utils.errors import InputError
 from tests.ascendcv.dataloader.made_videos import make_video, moving_picture, remux
+from tests.support import PROJECT
 
 
 def times_of(path: Path, **options) -> list[float]:
@@ -363,6 +367,26 @@ def test_a_name_that_is_not_utf_8(tmp_path):
     odd = tmp_path / b"v\xe9.mp4".decode("utf-8", "surrogateescape")
     shutil.move(tmp_path / "v.mp4", odd)
     assert len(list(VideoSource(odd))) == 9
+
+
+def test_frames_do_not_wait_for_the_garbage_collection(tmp_path):
+    """400 frames would be 140 MB as they are decoded."""
+    make_video(tmp_path / "v.mp4", moving_picture(1, 360, 640).repeat(400, axis=0))
+    script = """
+        import gc, sys
+        from pathlib import Path
+        from ascendcv.dataloader.video_reader import VideoSource
+        gc.disable()
+        def memory():
+            return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+        for index, frame in enumerate(VideoSource(sys.argv[1])):
+            if index == 50:
+                before = memory()
+        print(memory() - before)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "v.mp4")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=PROJECT)
+    assert int(result.stdout) < 15, result.stderr
 
 
 def test_a_damaged_duration_is_no_matter(tmp_path):

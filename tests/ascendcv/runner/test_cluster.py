@@ -45,6 +45,9 @@ def test_one_worker_or_none_needs_no_cluster(tmp_path):
         ("[]", 0, 'a JSON list of "host:port"'),
         ('["node0"]', 0, 'a JSON list of "host:port"'),
         ('["node0:99999", "node1:1"]', 0, 'a JSON list of "host:port"'),
+        ('["node0:\u00b2", "node1:1"]', 0, 'a JSON list of "host:port"'),
+        (f'["node0:{"9" * 5000}", "node1:1"]', 0, 'a JSON list of "host:port"'),
+        ("[" * 100_000, 0, "not valid JSON"),
         ('["node0:1", "node0:1"]', 0, "names an address twice"),
         ('["node0:1", "node1:1"]', 2, "worker_index 2 is not in"),
     ],
@@ -59,5 +62,6 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, text: str, index: int, mess
 def test_a_missing_file_and_a_strange_tf_config_are_named(tmp_path):
     with pytest.raises(InputError, match=r"cannot read cluster_file .*none\.json"):
         read_cluster(tmp_path / "none.json", 0, {})
-    with pytest.raises(InputError, match="TF_CONFIG"):
-        read_cluster("", 0, {"TF_CONFIG": '{"cluster": {}}'})
+    for text in ('{"cluster": {}}', '{"cluster": {"worker": 5}, "task": {"index": 0}}', "[]"):
+        with pytest.raises(InputError, match="TF_CONFIG"):
+            read_cluster("", 0, {"TF_CONFIG": text})

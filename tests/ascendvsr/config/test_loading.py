@@ -1,5 +1,7 @@
 """Settings: YAML files, overrides, and what is refused."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import literal_path
 from ascendvsr.config import load_config, save_config
+from tests.support import command_line
 
 CONFIGS = sorted(Path("configs").rglob("*.yaml"))
 WORDS = ["yes", "1.10", "1:30", "null", "~", "0x1F", "2020-01-01"]
@@ -108,7 +111,7 @@ def value_of(config, key: str):
         (["random_seed", "0x_"], "random_seed should be a whole number, not '0x_'"),
         (["random_seed", "-1"], "random_seed is -1; it should be from 0 to 2147483647 .the command line."),
         (["solver.keep_checkpoints", "-1"], "solver.keep_checkpoints is -1; it should be from 0"),
-        (["solver.grad_clip_norm", "-1"], "solver.grad_clip_norm is -1.0; it should be from 0 on"),
+        (["solver.grad_clip_norm", "-1"], "solver.grad_clip_norm is -1.0; it should be from 0 to"),
         (["solver.ema_decay", "1.5"], "solver.ema_decay is 1.5; it should be from 0 to 0.9999999"),
         (["solver.lr_schedule.base_lr", ".nan"], "solver.lr_schedule.base_lr is nan; it should be from 0"),
         (["data.num_threads", "0"], "data.num_threads is 0; it should be from 1"),
@@ -249,3 +252,22 @@ def test_the_projects_own_files_are_found_by_name(monkeypatch, tmp_path):
 def test_a_loaded_tree_cannot_be_changed_by_accident():
     with pytest.raises(AttributeError):
         load_config().device = "cpu"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cost", "model.name", "XYZ"], "model.name is 'XYZ'; it should be one of: EDVR, "),
+        (["cost", "edvr.center_frame_idx", "9"], "edvr.center_frame_idx is 9, and a window has"),
+        (["train", "solver.keep_checkpoints", "-1"], "solver.keep_checkpoints is -1; it should be from 0"),
+        (["eval", "--config", "edvr/edvr_m_x4_sr_red"], "no configuration file edvr/edvr_m_x4_sr_red; "),
+        (["train", "--config", "broken.yaml"], "broken.yaml is its own base"),
+    ],
+)
+def test_a_command_refuses_in_one_line_with_status_2_before_tensorflow_starts(arguments, message, tmp_path):
+    (tmp_path / "broken.yaml").write_text("base: broken.yaml\n")
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command_line(*arguments), cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1), result.stderr
+    assert message in result.stderr

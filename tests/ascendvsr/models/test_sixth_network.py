@@ -19,8 +19,9 @@ from ascendvsr.models.card import Architecture, Card
 def detect(shapes):
     if "sharpening.weight" not in shapes:
         return []
-    settings = {"model.name": "Sharpener", "model.scale": 4, "sharpener.channels": shapes["widening.weight"][0]}
-    return [Architecture("Sharpener", settings | {"model.num_frames": 3}, f"{shapes['widening.weight'][0]} channels")]
+    channels = shapes["widening.weight"][0]
+    settings = {"model.name": "Sharpener", "model.scale": 4, "model.num_frames": 3, "sharpener.channels": channels}
+    return [Architecture("Sharpener", settings, f"{channels} channels")]
 
 
 CARDS = (

@@ -15,6 +15,7 @@ from ascendvsr.restoration.loops import restored_frames
 from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import Settings
 from tests.networks import Mixture, Stream, runner
+from tests.support import TINY_EDVR
 
 PROPORTIONS = [0.1, 0.3, 0.05, 0.35, 0.2]
 
@@ -90,3 +91,14 @@ def test_the_networks_that_stream_give_what_they_give_window_by_window(name, set
     network = KerasRunner(model)
     one_by_one = restored(network, frames, window_ends=ends, batch_size=2)
     np.testing.assert_allclose(restored(network, frames, window_ends=ends), one_by_one, atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"edvr.hr_in": True, "edvr.with_predeblur": True, "model.scale": 1}])
+@pytest.mark.parametrize("ends", ["replicate", "reflection"])
+def test_edvr_in_a_video_gives_the_same_bits(settings, ends):
+    keras.utils.set_random_seed(0)
+    model = build_model(load_config(settings=TINY_EDVR | settings))
+    frames = np.random.default_rng(0).random((6, 21, 34, 3), dtype=np.float32)
+    network = KerasRunner(model)
+    one_by_one = restored(network, frames, window_ends=ends, batch_size=2)
+    np.testing.assert_array_equal(restored(network, frames, window_ends=ends), one_by_one)

