@@ -5,6 +5,7 @@ Exit status: 0 done; 2 bad input, said in one line; 1 any other failure; 130 or 
 
 import argparse
 import importlib
+import io
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -43,6 +44,9 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
     try:
         for number in _END_SIGNALS:
             signal.signal(number, _stop)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,8 +64,10 @@ BATCH_KEYS = {
 
 
 def check_batches(cfg: CfgNode, batch_size: int, workers: int) -> None:
-    """Raises `InputError` for batches that no windows can make, and for turns that their crops cannot take."""
+    """Raises `InputError` for batches that no windows make, turns that crops cannot take, a file as the cache."""
     data, augment = cfg.data, cfg.data.augment
+    if data.cache and os.path.exists(data.cache) and not os.path.isdir(data.cache):
+        raise InputError(f"data.cache is {data.cache}, which is no folder")
     with naming_keys("data", **WINDOW_KEYS, **BATCH_KEYS):
         samples.examples_of_batch(batch_size, workers, data.crops_per_example)
         samples.check_turns(

@@ -90,15 +90,16 @@ def _with_input(published: PublishedSet, folder: Path) -> Iterator[tuple[Path, s
     truth = folder / published.gt
     if not truth.is_dir():
         raise InputError(f"{folder} has neither {published.lq}/ nor {published.gt}/: it is not {published.name}")
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary, folder.resolve().name)  # which is what a single clip is called
         print(f"{folder} has no {published.lq}: it is made of {published.gt}, {published.made_by}", flush=True)
         for path in sorted(truth.rglob("*")):
             if path.suffix.lower() in _IMAGES:
-                target = Path(made, published.lq, path.relative_to(truth)).with_suffix(".png")
+                target = made / published.lq / path.relative_to(truth).with_suffix(".png")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_image(target, degrade(to_rgb(read_image(path))))
-        Path(made, published.gt).symlink_to(truth.resolve())
-        yield Path(made), published.lq, published.gt
+        (made / published.gt).symlink_to(truth.resolve())
+        yield made, published.lq, published.gt
 
 
 def _settings(record: Record, result: Result, published: PublishedSet, data: Path, lq: str, gt: str) -> list[str]:

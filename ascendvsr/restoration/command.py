@@ -70,8 +70,8 @@ def restore_clips(arguments: argparse.Namespace, cfg: CfgNode, card: Card, netwo
     say = _say_on(sys.stderr if to_stream else sys.stdout)
     for note in notes:
         say(note)
-    if (arguments.report or arguments.gt) and len(jobs) > 1:
-        raise InputError("--report and --gt are of one clip: name one")
+    if arguments.report or arguments.gt:
+        _check_report(arguments, jobs)
     clips = [_open(job, arguments, cfg, settings, sigma) for job in jobs]
     _check_targets(clips, jobs, overwrite=arguments.overwrite, resume=arguments.resume)
     for clip in clips:
@@ -94,6 +94,16 @@ def restore_clips(arguments: argparse.Namespace, cfg: CfgNode, card: Card, netwo
             say(line)
     if failed:
         raise RuntimeError(f"{failed} of {len(clips)} clips could not be restored")
+
+
+def _check_report(arguments: argparse.Namespace, jobs: Sequence[Job]) -> None:
+    if len(jobs) > 1:
+        raise InputError("--report and --gt are of one clip: name one")
+    if not arguments.report:
+        raise InputError("--gt is for the report: name one with --report FILE.html")
+    if Path(arguments.report).suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--report {arguments.report} should be a page, FILE.html")
+    check_target(arguments.report, [job.source for job in jobs], overwrite=arguments.overwrite)
 
 
 def _say_on(stream) -> Callable[[str], None]:
@@ -206,7 +216,7 @@ def _open(job: Job, arguments: argparse.Namespace, cfg: CfgNode, settings: Setti
         )
     clip = Clip(source, target, sink, settings, sigma_of(sigma, Path(job.source).name), done, lead)
     if arguments.gt:
-        clip.truth = open_source(arguments.gt, start=start, frames=arguments.frames)
+        clip.truth = open_source(arguments.gt, start=start + done)
     if arguments.compare:
         clip.comparison = comparison_sink(target, like=source.footage, **writing)
     return clip

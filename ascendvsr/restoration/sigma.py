@@ -60,8 +60,11 @@ def read_noise_level(cfg: CfgNode, card: Card) -> Sigma:
 
 
 def validation_noise_level(cfg: CfgNode, card: Card) -> Sigma:
-    """What `inference.sigma` says; where it says nothing, the middle of what training draws from (`data.sigma`)."""
-    if cfg.inference.sigma or not cfg.data.sigma:
+    """What `inference.sigma` says; where it says nothing, the middle of what training draws from (`data.sigma`).
+
+    A network that is not told of noise has nothing to be told, whatever it is trained on.
+    """
+    if cfg.inference.sigma or not cfg.data.sigma or card.channels(cfg) != 4:
         return read_noise_level(cfg, card)
     return sum(cfg.data.sigma) / 2
 

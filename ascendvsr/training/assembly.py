@@ -100,7 +100,7 @@ def _batches(plan: Plan, training: Training) -> Callable[[int], Iterable[Batch]]
     shard = (plan.worker, plan.workers)
     if not plan.card.reads_clips:
         return functools.partial(training.batches, shard, plan.batch_size)
-    return functools.partial(training_batches, plan, shard, target=training.target)
+    return functools.partial(training_batches, plan.cfg, plan.clips, shard, plan.batch_size, target=training.target)
 
 
 def _precision(cfg: CfgNode, loss_scale: LossScale) -> str:

@@ -1,30 +1,41 @@
-"""From the plan of a run to the batches that its network trains on."""
+"""From a configuration and its clips to the batches that a network trains on."""
+
+from collections.abc import Sequence
 
 import tensorflow as tf
+from yacs.config import CfgNode
 
+from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.train import training_dataset
 from ascendvsr.config.naming import naming_keys
 from ascendvsr.datasets import BATCH_KEYS, WINDOW_KEYS, window_settings
-from ascendvsr.training.plan import Plan
+from ascendvsr.models import card_named
 
 # `data.augment.*` that are changes of color, by the names that they have there and in `photometric`.
 _COLORS = ("multiplicative_color", "brightness", "contrast", "saturation", "hue", "channel_permutation", "noise")
 
 
-def training_batches(plan: Plan, shard: tuple[int, int], first: int, target: str = "center") -> tf.data.Dataset:
+def training_batches(
+    cfg: CfgNode,
+    clips: Sequence[Clip],
+    shard: tuple[int, int],
+    batch_size: int,
+    first: int,
+    target: str = "center",
+) -> tf.data.Dataset:
     """The batches of worker `shard` (index, count), from the global batch number `first` on.
 
     `target` says whose ground truth there is: of the 'center' frame, [B,H,W,3], or of 'all', [B,T,H,W,3].
     """
-    cfg, data = plan.cfg, plan.cfg.data
+    data = cfg.data
     with naming_keys("data", **WINDOW_KEYS, **BATCH_KEYS):
         return training_dataset(
-            plan.clips,
+            clips,
             **window_settings(cfg),
-            center_frame_idx=plan.card.restored_frame(cfg),
+            center_frame_idx=card_named(cfg.model.name).restored_frame(cfg),
             target=target,
             scale=cfg.model.scale,
-            batch_size=plan.batch_size,
+            batch_size=batch_size,
             shard=shard,
             seed=cfg.random_seed,
             start_step=first,

@@ -187,6 +187,13 @@ def _read_validation(cfg: CfgNode, card: Card) -> Validation:
     clips, protocol = evaluation_clips(cfg), validation_protocol(cfg)
     require_ground_truth(clips)
     require_frames(clips, protocol)
+    border = 0 if cfg.eval.protocol else cfg.eval.crop_border
+    for clip in clips:
+        if min(clip.gt_size) <= 2 * border:
+            raise InputError(
+                f"eval.crop_border is {border}, which leaves nothing of clip {clip.name}, whose frames have "
+                f"{clip.gt_size[1]}x{clip.gt_size[0]} pixels"
+            )
     return Validation(clips, protocol, read_settings(cfg, card), validation_noise_level(cfg, card))
 
 

@@ -57,15 +57,17 @@ def _only_run_in(output_dir: Path) -> Iterator[None]:
     The lock is the operating system's, and ends with the process however that ends; its file stays.
     """
     file = output_dir / "log" / ".lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file, timeout=0)
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise InputError(
             f"another training runs in {output_dir} (it holds the lock {file}): choose another output_dir, or wait "
             "until that one has ended"
         ) from None
+    except OSError as error:
+        raise InputError(f"output_dir {output_dir} cannot be written: {error.strerror}") from None
     try:
         yield
     finally:

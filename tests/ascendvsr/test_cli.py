@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ascendvsr.cli import COMMANDS
 from tests.support import PROJECT, command_line
 
 
@@ -16,7 +17,7 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([command, "--help"] for command in ("train", "lrfinder", "inference", "eval", "cost"))],
+    [["--help"], *([command, "--help"] for command in COMMANDS)],
 )
 def test_help_is_printed_without_importing_tensorflow(arguments):
     script = (
@@ -95,3 +96,17 @@ def test_a_script_without_its_arguments_tells_its_usage(script):
     result = run("bash", f"scripts/{script}")
     assert result.returncode == 2
     assert f"usage: bash scripts/{script}" in result.stderr
+
+
+def test_settings_are_searched_and_explained():
+    result = run(*command_line("settings", "solver.keep_checkpoints"))
+    assert result.stdout.startswith("solver.keep_checkpoints: 0\n")
+    result = run(*command_line("settings", "keep_chekpoints"))
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "keep_checkpoints" in result.stderr
+
+
+def test_a_command_that_there_is_not_names_those_that_there_are():
+    result = run(*command_line("restor"))
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "restore" in result.stderr

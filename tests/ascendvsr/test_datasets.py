@@ -50,7 +50,7 @@ def test_training_may_see_the_first_frames_of_each_clip_only(sample: Path):
 )
 def test_an_epoch_is_counted_in_steps_of_the_global_batch(sample: Path, settings: dict, steps: int):
     cfg = config(sample, PAIRS, settings)
-    assert steps_per_epoch(cfg, training_clips(cfg), 4) == steps
+    assert steps_per_epoch(cfg, len(training_windows(cfg, training_clips(cfg))), 4) == steps
 
 
 def test_batches_are_as_the_keys_say(sample: Path):

@@ -6,6 +6,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models import CARDS, card_named
 from ascendvsr.training.plan import read_plan
+from ascendvsr.training.run import train
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,25 @@ def test_training_data_of_another_scale_than_the_networks_is_refused(name):
 def test_batches_that_cannot_be_are_refused_before_their_data_are_read(settings, message):
     with pytest.raises(InputError, match=message):
         read_plan(load_config(settings=settings | {"data.data_dir": "nowhere"}))
+
+
+def test_a_border_that_leaves_nothing_to_validate_on_is_refused_before_training(sample):
+    settings = {"data.data_dir": str(sample), "solver.validation_interval": 100, "eval.crop_border": 200}
+    with pytest.raises(
+        InputError, match=r"eval.crop_border is 200, which leaves nothing of clip .* 320x256 pixels"
+    ):
+        read_plan(load_config(settings=settings))
+
+
+def test_a_network_that_is_not_told_of_noise_is_validated_without(sample):
+    settings = {"data.data_dir": str(sample), "solver.validation_interval": 100, "data.sigma": [0, 50]}
+    assert read_plan(load_config(settings=settings)).validation.sigma is None
+
+
+def test_files_where_folders_should_be_are_refused(sample, tmp_path):
+    (tmp_path / "file").write_text("")
+    settings = {"data.data_dir": str(sample), "output_dir": str(tmp_path / "file")}
+    with pytest.raises(InputError, match=r"output_dir .*/file cannot be written: "):
+        train(load_config(settings=settings))
+    with pytest.raises(InputError, match=r"data.cache is .*/file, which is no folder"):
+        train(load_config(settings=settings | {"data.cache": str(tmp_path / "file")}))
