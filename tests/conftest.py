@@ -1,8 +1,11 @@
 """What many tests share: photographs as frames, a small checkpoint, the real command in a real process."""
 
+import contextlib
+import ctypes
+import gc
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +72,15 @@ def ascendvsr(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, **options)
 
     return run
+
+
+@pytest.fixture
+def freed_memory() -> Iterator[None]:
+    """For tests of whole networks: what a test held goes back to the system, which workers share."""
+    import keras
+
+    yield
+    keras.backend.clear_session()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # the C library of Linux alone keeps so much to itself
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -12,6 +12,8 @@ from tests.golden.case import case_files
 from tests.golden.run import run_file
 from tests.support import PROJECT
 
+pytestmark = pytest.mark.usefixtures("freed_memory")
+
 VECTORS = PROJECT / "tests/golden/vectors"
 FAMILIES = sorted(folder.name for folder in VECTORS.iterdir())
 SLOW = {

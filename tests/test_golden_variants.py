@@ -15,6 +15,8 @@ from tests.golden.case import Case
 from tests.golden.run import Result, run_file
 from tests.support import PROJECT
 
+pytestmark = pytest.mark.usefixtures("freed_memory")
+
 VECTORS = PROJECT / "tests/golden/vectors"
 
 Make = Callable[..., Path]

@@ -17,9 +17,9 @@ def test_rates_rise_from_start_to_end():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((1e-3, 1e-4, 10), "start_lr 0.001 is not between 0 and end_lr 0.0001"),
-        ((0.0, 1.0, 10), "start_lr 0.0 is not between"),
-        ((1e-4, 1.0, 1), "steps should be at least 2"),
+        ((1e-3, 1e-4, 10), "`start_lr` 0.001 is not between 0 and `end_lr` 0.0001"),
+        ((0.0, 1.0, 10), "`start_lr` 0.0 is not between"),
+        ((1e-4, 1.0, 1), "`steps` should be at least 2"),
     ],
 )
 def test_rates_that_do_not_rise_are_refused(arguments: tuple, message: str):

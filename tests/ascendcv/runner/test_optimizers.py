@@ -186,7 +186,7 @@ def test_a_configuration_names_its_optimizer():
         assert made.rule is rule
         assert float(made.rates["weight_decay"].numpy()) == 4e-4
     settings.weight_decay = -1.0
-    with pytest.raises(InputError, match="weight_decay should be 0 or more"):
+    with pytest.raises(InputError, match="`weight_decay` should be 0 or more"):
         make_optimizer(settings, [])
     settings.type = "AdaGrad"
     with pytest.raises(InputError, match="'AdaGrad' is not known"):

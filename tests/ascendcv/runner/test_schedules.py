@@ -186,19 +186,22 @@ def test_total_steps_is_the_sum_of_the_periods_but_the_first_of_a_cosine():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"total_steps": []}, "total_steps should list steps above 0"),
-        ({"total_steps": [5, 0]}, "total_steps should list steps above 0"),
+        ({"total_steps": []}, "`total_steps` should list steps above 0"),
+        ({"total_steps": [5, 0]}, "`total_steps` should list steps above 0"),
         ({"restart_weights": [1.0]}, "should be equally long"),
-        ({"base_lr": 0.0}, "base_lr should be above 0"),
-        ({"warmup_steps": 3}, "warmup_steps needs the type CosineAnnealingRestart"),
+        ({"base_lr": 0.0}, "`base_lr` should be above 0"),
+        ({"warmup_steps": 3}, "`warmup_steps` needs the type CosineAnnealingRestart"),
         ({"type": "Exponential"}, "'Exponential' is not known"),
-        ({"unit": "hours"}, "unit should be steps or epochs"),
+        ({"unit": "hours"}, "`unit` should be steps or epochs"),
         ({"type": "StepLR"}, "StepLR has one period"),
-        ({"type": "StepLR", "total_steps": [9], "step_size": 0}, "step_size should be above 0"),
-        ({"type": "OneCycle", "total_steps": [9], "max_lr": 1e-4}, "max_lr 0.0001 is below base_lr 0.001"),
-        ({"type": "OneCycle", "total_steps": [9], "pct_start": 1.0}, "pct_start should be between 0 and 1"),
-        ({"type": "OneCycle", "total_steps": [9], "final_div_factor": 0.0}, "final_div_factor should be above 0"),
-        ({"type": "OneCycle", "total_steps": [9], "base_momentum": 0.99}, "base_momentum 0.99 and max_momentum"),
+        ({"type": "StepLR", "total_steps": [9], "step_size": 0}, "`step_size` should be above 0"),
+        ({"type": "OneCycle", "total_steps": [9], "max_lr": 1e-4}, "`max_lr` 0.0001 is below `base_lr` 0.001"),
+        ({"type": "OneCycle", "total_steps": [9], "pct_start": 1.0}, "`pct_start` should be between 0 and 1"),
+        ({"type": "OneCycle", "total_steps": [9], "final_div_factor": 0.0}, "`final_div_factor` should be above 0"),
+        (
+            {"type": "OneCycle", "total_steps": [9], "base_momentum": 0.99},
+            "`base_momentum` 0.99 and `max_momentum`",
+        ),
     ],
 )
 def test_impossible_settings_are_named(changes: dict, message: str):
