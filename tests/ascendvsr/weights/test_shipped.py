@@ -40,12 +40,16 @@ def windows(frames: np.ndarray, length: int) -> Iterator[np.ndarray]:
         yield padded[np.newaxis, first : first + length]
 
 
-def gain(model, given: np.ndarray, truth: np.ndarray, before: np.ndarray) -> float:
-    """By how much PSNR of luma, 8 bits, no border, is higher than that of `before`, in dB, the mean over frames."""
+def as_it_is(frame: np.ndarray) -> np.ndarray:
+    return frame
+
+
+def gain(model, given: np.ndarray, truth: np.ndarray, before: np.ndarray, of: Callable = luma) -> float:
+    """By how much PSNR, 8 bits, no border, is higher than that of `before`, in dB, the mean over frames."""
     gains = []
     for window, target, start in zip(windows(given, model.num_frame), truth, before, strict=True):
         restored = np.rint(np.clip(np.asarray(model(window))[0], 0, 1) * 255)
-        gains.append(psnr(luma(restored), luma(target)) - psnr(luma(start), luma(target)))
+        gains.append(psnr(of(restored), of(target)) - psnr(of(start), of(target)))
     return float(np.mean(gains))
 
 
@@ -73,7 +77,7 @@ def test_a_name_gives_the_network(name: str, network: Callable):
 
 @REAL
 @pytest.mark.slow
-@pytest.mark.parametrize(("folder", "least"), [("reds_7f", REDS_LEAST), ("vid4_foliage", FOLIAGE_LEAST)])
+@pytest.mark.parametrize(("folder", "least"), [("reds_7f", 1.1), ("vid4_foliage", 0.95)])
 def test_super_resolution_is_better_than_bicubic(folder: str, least: float, network: Callable):
     small, truth = frames_of(f"{folder}/BIx4") / 255, frames_of(f"{folder}/GT")
     bicubic = np.stack([imresize(np.rint(frame * 255).astype(np.uint8), 4) for frame in small])
@@ -83,12 +87,12 @@ def test_super_resolution_is_better_than_bicubic(folder: str, least: float, netw
 @REAL
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["reds_7f", "vid4_foliage"])
-def test_denoising_at_25_gains_six_decibels(folder: str, network: Callable):
+def test_denoising_at_25_gains_six_decibels_in_rgb(folder: str, network: Callable):
     truth = frames_of(f"{folder}/GT")[:, :256, :256]
     noise = np.random.default_rng(1).normal(0, 25, truth.shape)
     noisy = (truth + noise) / 255
     told = np.concatenate([noisy, np.full_like(noisy[..., :1], 25 / 255)], axis=-1)
-    assert gain(network("denoise_tiny"), told, truth, np.clip(noisy * 255, 0, 255)) >= 6
+    assert gain(network("denoise_tiny"), told, truth, np.clip(noisy * 255, 0, 255), of=as_it_is) >= 6
 
 
 @REAL
