@@ -1,7 +1,6 @@
 """The weights that the package ships: whole, small, known by name, and better than what they are given."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
