@@ -34,6 +34,7 @@ CARDS = (
         detect=detect,
         settings={"sharpener": {"channels": integer(8, "channels of the features", low=1)}},
         training="ascendvsr.models.sharpener.training:SharpenerTraining",
+        scale=lambda cfg: 4,
     ),
 )
 """
