@@ -45,9 +45,10 @@ class Training:
 
         This one is that of networks that restore one frame of a window.
         """
-        clip, center = batch["lq"][:1], model.center_frame_idx
+        first, center = {name: tensor[:1] for name, tensor in batch.items()}, model.center_frame_idx
         truth = batch["gt"][0] if self.target == "center" else batch["gt"][0, center]
-        return strip(enlarged(clip[0, center], model.scale), model(clip, training=False)[0], truth)
+        restored = model(network_input(model, first), training=False)[0]
+        return strip(enlarged(first["lq"][0, center], model.scale), restored, truth)
 
     def more_pictures(self, model: keras.Model, batch: Batch) -> dict[str, np.ndarray]:
         """Further pictures by name, such as a flow in colors."""
@@ -63,6 +64,18 @@ class Training:
     def scores(self, model: keras.Model) -> dict[str, float] | None:
         """The network's own validation; None: what `eval.protocol` measures on the evaluation set."""
         return None
+
+
+def network_input(model: keras.Model, batch: Batch) -> tf.Tensor:
+    """The clips [B,T,h,w,3] of a batch, with a fourth channel where the network wants a map of the noise.
+
+    That is the batch's 'sigma' [B], the deviation of each clip's noise / 255.
+    """
+    clip = batch["lq"]
+    if getattr(model, "in_channels", clip.shape[-1]) == clip.shape[-1]:
+        return clip
+    sigma = ops.reshape(ops.cast(batch["sigma"], clip.dtype), (-1, 1, 1, 1, 1))
+    return ops.concatenate([clip, ops.zeros_like(clip[..., :1]) + sigma], axis=-1)
 
 
 def strip(*frames: np.ndarray | tf.Tensor) -> np.ndarray:

@@ -13,6 +13,7 @@ from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import flag, integer, number, path, word
 from ascendvsr.models.card import IMPLEMENTATIONS, Card
 from ascendvsr.models.deblur_devil.weights import FLOW_PREFIX, detect_dbn, detect_flowdbn
+from ascendvsr.models.deblur_devil.zoo import ZOO
 
 SETTINGS = {
     "num_feat": integer(64, "channels at full size", low=1, high=1024),
@@ -20,6 +21,7 @@ SETTINGS = {
     "init_type": word("fan_max", "how kernels begin", ("fan_max", "fan_in", "fan_out")),
     "identity_start": flag(False, "begin by adding nothing to the middle frame, for short runs"),
     "color_space": word("rgb", "in which the network computes; the released recipe stays in RGB", ("rgb", "ycbcr")),
+    "nonblind_denoising": flag(False, "a fourth input channel of DBN is the standard deviation of the noise / 255"),
     "prewarping": word("pwcnet", "the flow network of FlowDBN, frozen", ("pwcnet", "flownet1s")),
     "flow_checkpoint": path("", "weights of that network, for training; FlowDBN's own weights contain it"),
     "div_flow": number(0.05, "the unit of that network's output is a pixel divided by this", low=1e-6, high=1e6),
@@ -29,6 +31,16 @@ SETTINGS = {
 
 def dbn_arguments(cfg: CfgNode) -> dict[str, Any]:
     """The arguments of `DBN`."""
+    if cfg.deblur_devil.nonblind_denoising and cfg.deblur_devil.color_space != "rgb":
+        raise InputError(
+            f"deblur_devil.color_space is {cfg.deblur_devil.color_space}: with deblur_devil.nonblind_denoising "
+            "True it should be rgb"
+        )
+    return shared_arguments(cfg) | {"nonblind_denoising": cfg.deblur_devil.nonblind_denoising}
+
+
+def shared_arguments(cfg: CfgNode) -> dict[str, Any]:
+    """The arguments that `DBN` and `FlowDBN` have in common."""
     if cfg.model.num_frames < 3 or cfg.model.num_frames % 2 == 0:
         raise InputError(
             f"model.num_frames is {cfg.model.num_frames}: DBN and FlowDBN restore the middle one of 3, 5, 7, ... "
@@ -45,7 +57,7 @@ def dbn_arguments(cfg: CfgNode) -> dict[str, Any]:
 def flowdbn_arguments(cfg: CfgNode) -> dict[str, Any]:
     """The arguments of `FlowDBN`."""
     options = ("prewarping", "div_flow", "impl")
-    return dbn_arguments(cfg) | {name: cfg.deblur_devil[name] for name in options}
+    return shared_arguments(cfg) | {name: cfg.deblur_devil[name] for name in options}
 
 
 DBN = Card(
@@ -57,6 +69,9 @@ DBN = Card(
     detect=detect_dbn,
     settings={"deblur_devil": SETTINGS},
     training="ascendvsr.models.deblur_devil.training:DBNTraining",
+    read_inputs="ascendvsr.models.deblur_devil.inputs:check_noise",
+    zoo=ZOO,
+    channels=lambda cfg: 4 if cfg.deblur_devil.nonblind_denoising else 3,
     protocol="deblur_devil",
 )
 

@@ -30,18 +30,20 @@ class DBN(Pretrained, keras.Model):
         init_type: how kernels begin: 'fan_max' (as released), 'fan_in' or 'fan_out' (see `KernelInitializer`).
         output_layer: 'linear' (the paper's choice), or 'sigmoid' over the sum with the middle frame (Su et al.).
         color_space: 'rgb', or 'ycbcr': the network computes in YCbCr; frames go in and come out as RGB.
+        nonblind_denoising: frames have a fourth channel, the standard deviation of their noise / 255, of which the
+            network gets the middle frame's. Not in the paper; with 'rgb' only.
         size: what happens to frames whose sides are not multiples of 8: 'pad' or 'crop'.
 
-    `call(clip)`: [N, num_frame, H, W, 3] RGB in [0, 1] -> [N, H, W, 3] float32, clipped to [0, 1] except with
-    `training=True`. Any H and W from 1.
+    `call(clip)`: [N, num_frame, H, W, in_channels], RGB in [0, 1] -> [N, H, W, 3] float32, clipped to [0, 1] except
+    with `training=True`. Any H and W from 1.
 
     Attributes:
         time: 'window': one call restores one frame.
         scale: 1.
         size_multiple: 8.
-        in_channels: 3.
+        in_channels: 3, or 4 with `nonblind_denoising`.
 
-    Raises `InputError` for an even number of frames.
+    Raises `InputError` for an even number of frames, and for `nonblind_denoising` in YCbCr.
 
     Source: visinf/deblur-devil `models.deblurring.dbn.DBN`.
     """
@@ -49,7 +51,6 @@ class DBN(Pretrained, keras.Model):
     time = "window"
     scale = 1
     size_multiple = 8
-    in_channels = 3
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class DBN(Pretrained, keras.Model):
         init_type: str = "fan_max",
         output_layer: str = "linear",
         color_space: str = "rgb",
+        nonblind_denoising: bool = False,
         *,
         size: str = "pad",
         **kwargs,
@@ -70,20 +72,26 @@ class DBN(Pretrained, keras.Model):
             "init_type": init_type,
             "output_layer": output_layer,
             "color_space": color_space,
+            "nonblind_denoising": nonblind_denoising,
             "size": size,
         }
+        if nonblind_denoising and color_space != "rgb":
+            raise InputError(f"nonblind_denoising is for color_space rgb, not {color_space}")
         self.num_frame = num_frame
         self.center_frame_idx = middle_of(num_frame)
         self.output_layer = output_layer
         self.color_space = color_space
+        self.in_channels = 4 if nonblind_denoising else 3
         self.size = size
-        self.dbn_net = EncoderDecoder(3 * num_frame, num_feat, init_type)
-        self(keras.Input((num_frame, None, None, 3)))
+        self.dbn_net = EncoderDecoder(3 * num_frame + nonblind_denoising, num_feat, init_type)
+        self(keras.Input((num_frame, None, None, self.in_channels)))
 
     def call(self, clip, training=False):
         _, _, height, width, _ = ops.shape(clip)
         clip = to_multiple(clip, self.size_multiple, self.size)
-        frames = [clip[:, t] for t in range(self.num_frame)]
+        frames = [clip[:, t, ..., :3] for t in range(self.num_frame)]
+        if self.in_channels == 4:
+            frames.append(clip[:, self.center_frame_idx, ..., 3:])
         restored = restore_center(self, self.dbn_net, frames, training)
         return restored[:, :height, :width] if self.size == "pad" else restored
 

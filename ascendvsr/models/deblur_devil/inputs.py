@@ -11,6 +11,15 @@ from ascendvsr.weights.reader import load_checkpoint
 _NETWORKS = {"pwcnet": "PWCNetDevil", "flownet1s": "FlowNet1S"}  # of `deblur_devil.prewarping`
 
 
+def check_noise(cfg: CfgNode, begins: bool) -> None:
+    """Raises `InputError` where DBN is to be told of noise and the data have none."""
+    if cfg.deblur_devil.nonblind_denoising and not cfg.data.sigma:
+        raise InputError(
+            "data.sigma is [], and deblur_devil.nonblind_denoising trains on noise of a known deviation: say "
+            "data.sigma '[0, 50]'"
+        )
+
+
 def read_inputs(cfg: CfgNode, begins: bool) -> dict[str, np.ndarray] | None:
     """The weights in `deblur_devil.flow_checkpoint`; None where the flow network's come with all others.
 

@@ -14,7 +14,7 @@ from ascendcv.losses.l2 import l2
 from ascendcv.ops.color import gray
 from ascendcv.runner.updates import Batch, Updates
 from ascendcv.utils.flow_color import flow_to_color
-from ascendvsr.models.training import Training
+from ascendvsr.models.training import Training, network_input
 from ascendvsr.weights.mapping import load_state_dict
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class DeblurUpdates(Updates):
     def loss(
         self, model: keras.Model, batch: Batch, index: tf.Tensor, state: tuple[()]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tuple[()]]:
-        restored = model(batch["lq"], training=True)
+        restored = model(network_input(model, batch), training=True)
         report = {"loss/px": l2(restored, batch["gt"]), "psnr": gray_psnr(restored, batch["gt"])}
         return half_squared_error(restored, batch["gt"]), report, state
 

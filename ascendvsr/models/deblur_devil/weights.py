@@ -10,7 +10,7 @@ _FLOW_NETWORKS = {"pwcnet": "pwcnet_impl.", "flownet1s": "flownets."}
 
 
 def detect_dbn(shapes: Shapes) -> list[Architecture]:
-    """DBN. The first convolution has three channels for each of T frames."""
+    """DBN. The first convolution has three channels for each of T frames, and one more if it is told of noise."""
     return _detect(shapes, "")
 
 
@@ -29,7 +29,8 @@ def _detect(shapes: Shapes, prefix: str) -> list[Architecture]:
         return []
     num_feat, in_channels = shapes[f"{prefix}dbn_net.f0.0.weight"][:2]
     num_frames = (in_channels // 3 + 1) // 2 if prefix else in_channels // 3
-    if num_frames % 2 == 0 or in_channels != 3 * (2 * num_frames - 1 if prefix else num_frames):
+    told = not prefix and in_channels % 3 == 1
+    if num_frames % 2 == 0 or in_channels != 3 * (2 * num_frames - 1 if prefix else num_frames) + told:
         raise ValueError("a window without a middle frame")
     settings = {
         "model.name": "FlowDBN" if prefix else "DBN",
@@ -38,6 +39,9 @@ def _detect(shapes: Shapes, prefix: str) -> list[Architecture]:
         "deblur_devil.num_feat": num_feat,
     }
     words = [f"{num_frames} frames", f"{num_feat} channels"]
+    if told:
+        settings["deblur_devil.nonblind_denoising"] = True
+        words.append("denoising")
     if prefix:
         found = [prewarping for prewarping in _FLOW_NETWORKS if holds_flow_network(shapes, prewarping)]
         if not found:

@@ -18,6 +18,7 @@ SETTINGS = {
     "num_out_ch": integer(3, "channels of a restored frame", low=1, high=16),
     "center_frame_idx": integer(None, "which frame of the window is restored; None: the middle one", optional=True),
     "mid_channels": integer(64, "channels of the features", low=1, high=1024),
+    "num_hr_feat": integer(64, "channels of the features at the size of the output", low=1, high=1024),
     "num_groups": integer(
         1,
         "of the deformable convolutions' channels",
@@ -40,6 +41,7 @@ SETTINGS = {
         ("bilinear",),
         reason="the published EDVR adds a bilinearly upsampled center frame",
     ),
+    "even_start": flag(False, "begin with features of even strength, for short runs"),
     "loss_type": word(
         "l2", "the loss", ("l1", "l2", "charbonnier", "marginal l1"), aliases={"marginal_l1": "marginal l1"}
     ),
@@ -87,6 +89,7 @@ def arguments(cfg: CfgNode) -> dict[str, Any]:
         "hr_in": edvr.hr_in,
         "with_predeblur": edvr.with_predeblur,
         "with_tsa": edvr.with_tsa,
+        "num_hr_feat": edvr.num_hr_feat,
         "impl": edvr.impl,
         "size": cfg.model.size,
     }

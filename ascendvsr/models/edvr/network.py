@@ -30,6 +30,7 @@ class EDVR(Pretrained, keras.Model):
     Args:
         num_in_ch, num_out_ch: channels of input and output frames.
         num_feat: channels of features: 64 (M) or 128 (L).
+        num_hr_feat: channels of the features at four times the size, before the last convolution; 64 in the paper.
         num_frame: frames of a window.
         deformable_groups: groups of channels with offsets of their own.
         num_extract_block, num_reconstruct_block: residual blocks before the alignment and after the fusion.
@@ -68,6 +69,7 @@ class EDVR(Pretrained, keras.Model):
         with_predeblur: bool = False,
         with_tsa: bool = True,
         *,
+        num_hr_feat: int = 64,
         impl: str = "auto",
         size: str = "pad",
         **kwargs,
@@ -88,6 +90,7 @@ class EDVR(Pretrained, keras.Model):
             "hr_in": hr_in,
             "with_predeblur": with_predeblur,
             "with_tsa": with_tsa,
+            "num_hr_feat": num_hr_feat,
             "impl": impl,
             "size": size,
         }
@@ -120,8 +123,8 @@ class EDVR(Pretrained, keras.Model):
 
         self.reconstruction = [ResidualBlockNoBN(num_feat) for _ in range(num_reconstruct_block)]
         self.upconv1 = Conv2D(num_feat * 4, activation=SLOPE)
-        self.upconv2 = Conv2D(64 * 4, activation=SLOPE)
-        self.conv_hr = Conv2D(64, activation=SLOPE)
+        self.upconv2 = Conv2D(num_hr_feat * 4, activation=SLOPE)
+        self.conv_hr = Conv2D(num_hr_feat, activation=SLOPE)
         self.conv_last = Conv2D(num_out_ch)
 
         self(keras.Input((num_frame, None, None, num_in_ch)))

@@ -13,6 +13,7 @@ from ascendcv.losses.l2 import l2
 from ascendcv.losses.marginal_l1 import marginal_l1
 from ascendcv.ops.sampling import at_least_float32
 from ascendcv.runner.updates import Batch, Updates
+from ascendvsr.models.edvr.start import start_evenly
 from ascendvsr.models.training import Training, psnr
 
 # `edvr.loss_reduction`: what the losses call it. The first two are the TensorFlow release's: they sum over H, W
@@ -49,6 +50,11 @@ class EDVRTraining(Training):
     def updates(self) -> EDVRUpdates:
         edvr = self.cfg.edvr
         return EDVRUpdates(edvr.loss_type, edvr.loss_reduction, edvr.loss_margin)
+
+    def initialize(self, model: keras.Model) -> None:
+        """Where training begins at random, `edvr.even_start` changes that."""
+        if self.cfg.edvr.even_start and not self.cfg.init_from:
+            start_evenly(model, self.cfg.random_seed)
 
 
 def _loss(loss_type: str, margin: float) -> Callable:

@@ -3,6 +3,7 @@
 from ascendvsr.models.card import Architecture, Shapes
 
 _TAPS = 9  # of a deformable convolution: 3 x 3
+_HR_CHANNELS = 64  # at the size of the output, in all published ones
 
 
 def detect(shapes: Shapes) -> list[Architecture]:
@@ -26,6 +27,8 @@ def detect(shapes: Shapes) -> list[Architecture]:
         "edvr.num_blocks_extraction": _blocks(shapes, "feature_extraction."),
         "edvr.num_blocks_reconstruction": _blocks(shapes, "reconstruction."),
     }
+    if shapes["conv_hr.weight"][0] != _HR_CHANNELS:
+        shared["edvr.num_hr_feat"] = shapes["conv_hr.weight"][0]
     fusions = {True: "fusion.feat_fusion.weight", False: "fusion.weight"}
     found = {with_tsa: shapes[name] for with_tsa, name in fusions.items() if name in shapes}
     if not found:

@@ -18,7 +18,7 @@ from ascendcv.losses.charbonnier import charbonnier
 from ascendcv.ops.sampling import at_least_float32
 from ascendcv.runner.updates import Batch, Updates
 from ascendvsr.models.rvrt.start import start_near_identity
-from ascendvsr.models.training import Training, enlarged, psnr, strip
+from ascendvsr.models.training import Training, enlarged, network_input, psnr, strip
 from ascendvsr.weights.mapping import load_state_dict
 
 logger = logging.getLogger(__name__)
@@ -50,15 +50,6 @@ class RVRTUpdates(Updates):
 def _as_function(function: Callable) -> Callable:
     """A graph of its own, which the optimiser of graphs leaves alone: to copy it into each call takes minutes."""
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
-
-
-def network_input(model: keras.Model, batch: Batch) -> tf.Tensor:
-    """[B,T,h,w,3], or 4 channels where the network wants a map of the noise."""
-    clip = batch["lq"]
-    if model.in_channels == 3:
-        return clip
-    sigma = ops.reshape(ops.cast(batch["sigma"], clip.dtype), (-1, 1, 1, 1, 1))
-    return ops.concatenate([clip, ops.zeros_like(clip[..., :1]) + sigma], axis=-1)
 
 
 class RVRTTraining(Training):

@@ -57,6 +57,11 @@ def test_the_settings_configure_a_run(edvr_m):
     check_matches(config, architecture)
 
 
+def test_narrower_features_at_output_size_are_recognised(edvr_m):
+    narrow = {"conv_hr.weight": np.zeros((16, 16, 3, 3), np.float32)}
+    assert detect(edvr_m | narrow).settings == detect(edvr_m).settings | {"edvr.num_hr_feat": 16}
+
+
 def test_a_network_is_described_in_a_line(edvr_m):
     assert describe(detect(edvr_m)) == "EDVR, 64 channels, 10 reconstruction blocks, 5 frames, with TSA, x4"
     deblurring = published(PROJECT / "tests/golden/vectors/edvr/edvr_l_deblur_hr.json")

@@ -52,6 +52,27 @@ def test_every_option_restores_and_all_weights_learn(num_frame: int, options: di
     assert restored.dtype == tf.float32
 
 
+def test_told_of_noise_it_restores_by_the_level_of_the_middle_frame(photograph):
+    model = shaken(DBN(3, **TINY, nonblind_denoising=True), deviation=0.1)
+    clip = clip_of(photograph, frames=3)
+    level = np.zeros_like(clip[..., :1])
+    level[:, 1] = 0.1
+    told = np.concatenate([clip, level], axis=-1)
+    restored = model(told)
+    assert restored.shape == (*clip.shape[:1], *clip.shape[2:])
+    assert np.abs(restored - model(np.concatenate([clip, 0 * level], axis=-1))).max() > 1e-4
+    told[:, 0, ..., 3] = 0.5
+    np.testing.assert_array_equal(model(told), restored)
+
+
+def test_told_of_noise_it_computes_in_rgb():
+    with pytest.raises(InputError, match="nonblind_denoising is for color_space rgb, not ycbcr"):
+        DBN(3, **TINY, nonblind_denoising=True, color_space="ycbcr")
+    settings = {"model.name": "DBN", "model.scale": 1, "deblur_devil.nonblind_denoising": True}
+    with pytest.raises(InputError, match=r"deblur_devil\.color_space is ycbcr.*should be rgb"):
+        build_model(load_config(settings=settings | {"deblur_devil.color_space": "ycbcr"}))
+
+
 @pytest.mark.parametrize("num_frame", [1, 2, 4])
 def test_a_window_needs_a_middle_frame(num_frame: int):
     with pytest.raises(InputError, match=f"model.num_frames is {num_frame}"):

@@ -18,6 +18,7 @@ from tests.ascendvsr.models.training_parts import inputs_of, training_of
 from tests.networks import Mixture
 
 FLOWDBN = {"model.name": "FlowDBN", "model.scale": 1, "model.num_frames": 3, "deblur_devil.num_feat": 4}
+TOLD = FLOWDBN | {"model.name": "DBN", "deblur_devil.nonblind_denoising": True}
 
 
 @pytest.fixture
@@ -46,6 +47,22 @@ def test_the_loss_is_half_the_squared_error_of_the_whole_batch(batch):
     assert float(loss) == pytest.approx(0.5 * np.sum(difference**2), rel=1e-5)
     assert float(report["loss/px"]) == pytest.approx(np.mean(difference**2), rel=1e-5)
     assert (updates.reduction, state) == ("sum", ())
+
+
+def test_a_network_that_is_told_of_noise_gets_its_level(batch):
+    told = tf.zeros_like(batch["lq"][..., :1]) + tf.reshape(tf.constant([0.1, 0.2]), (2, 1, 1, 1, 1))
+    network = build_model(load_config(settings=TOLD))
+    restored = network(tf.concat([batch["lq"], told], axis=-1), training=True)
+    updates = DBNTraining(load_config()).updates()
+    noisy = batch | {"sigma": tf.constant([0.1, 0.2])}
+    loss, _, _ = updates.loss(network, noisy, tf.constant(0), updates.start(network, noisy))
+    assert float(loss) == pytest.approx(0.5 * np.sum((restored - batch["gt"]) ** 2), rel=1e-4)
+
+
+def test_to_be_told_of_noise_there_must_be_some():
+    with pytest.raises(InputError, match=r"data\.sigma is \[\], and deblur_devil\.nonblind_denoising"):
+        inputs_of(load_config(settings=TOLD))
+    assert inputs_of(load_config(settings=TOLD | {"data.sigma": [0, 50]})) is None
 
 
 def test_the_reported_psnr_is_of_gray_values_of_the_whole_batch():

@@ -31,6 +31,7 @@ def with_channels(weights: dict[str, np.ndarray], channels: int) -> dict[str, np
     [
         ("dbn_5f", 15, {"model.name": "DBN", "model.num_frames": 5}),
         ("dbn_5f", 27, {"model.name": "DBN", "model.num_frames": 9}),
+        ("dbn_5f", 16, {"model.num_frames": 5, "deblur_devil.nonblind_denoising": True}),
         ("flowdbn_pwcnet_5f", 15, {"model.num_frames": 3, "deblur_devil.prewarping": "pwcnet"}),
         ("flowdbn_pwcnet_5f", 27, {"model.name": "FlowDBN", "model.num_frames": 5}),
         ("flowdbn_flownet1s_5f", 39, {"model.num_frames": 7, "deblur_devil.prewarping": "flownet1s"}),

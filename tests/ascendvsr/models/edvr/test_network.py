@@ -22,6 +22,7 @@ VARIANTS = {
     "x4 of blurred frames": {"with_predeblur": True},
     "deblurring": {"with_predeblur": True, "hr_in": True},
     "7 frames": {"num_frame": 7},
+    "narrow at output size": {"num_hr_feat": 4},
     "the last frame": {"center_frame_idx": 4},
 }
 # Published checkpoints have so many parameters.

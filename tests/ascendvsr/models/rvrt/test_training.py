@@ -12,7 +12,8 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.flow.spynet import SpyNet
 from ascendvsr.models.rvrt.network import RVRT
-from ascendvsr.models.rvrt.training import RVRTTraining, network_input
+from ascendvsr.models.rvrt.training import RVRTTraining
+from ascendvsr.models.training import network_input
 from ascendvsr.training.groups import make_groups
 from ascendvsr.weights import save_weights
 from ascendvsr.weights.mapping import state_dict
