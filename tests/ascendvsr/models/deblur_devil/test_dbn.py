@@ -75,7 +75,7 @@ def test_told_of_noise_it_computes_in_rgb():
 
 @pytest.mark.parametrize("num_frame", [1, 2, 4])
 def test_a_window_needs_a_middle_frame(num_frame: int):
-    with pytest.raises(InputError, match=f"model.num_frames is {num_frame}"):
+    with pytest.raises(InputError, match=f"num_frame is {num_frame}"):
         DBN(num_frame, **TINY)
 
 
