@@ -185,22 +185,22 @@ def counting(calls: Counter):
 @pytest.mark.parametrize("ends", ["replicate", "reflection"])
 def test_a_video_in_order_gives_what_its_windows_give(tiny, photograph, ends):
     video = clip_of(photograph, frames=6, height=18, width=21)
-    restore_next = tiny.stream(lambda function: function)
+    restore_next, kept = tiny.stream(lambda function: function), {}
     for position in range(6):
         indices = window_indices(position, 6, 5, ends)
         window = video[:, indices]
-        np.testing.assert_allclose(restore_next(indices, window), tiny(window), atol=1e-5)
+        np.testing.assert_allclose(restore_next(indices, window, kept), tiny(window), atol=1e-5)
 
 
 def test_windows_in_order_share_frames_flows_and_stages(tiny, photograph):
     video = clip_of(photograph, frames=8)
     calls = Counter()
-    restore_next = tiny.stream(counting(calls))
+    restore_next, kept = tiny.stream(counting(calls)), {}
     history = []
     for position in range(2, 6):
         before = calls.copy()
         indices = range(position - 2, position + 3)
-        restore_next(indices, video[:, position - 2 : position + 3])
+        restore_next(indices, video[:, position - 2 : position + 3], kept)
         history.append([calls[number] - before[number] for number in (0, 1)])
     # Frames that are looked at (of the video, and restored ones), and frames that are restored.
     assert history == [[5 + 3, 3 + 1], [1 + 1, 1 + 1], [1 + 1, 1 + 1], [1 + 1, 1 + 1]]
@@ -209,10 +209,10 @@ def test_windows_in_order_share_frames_flows_and_stages(tiny, photograph):
 def test_what_no_later_window_can_use_is_forgotten(tiny, photograph):
     video = clip_of(photograph, frames=10)
     calls = Counter()
-    restore_next = tiny.stream(counting(calls))
+    restore_next, kept = tiny.stream(counting(calls)), {}
     for first in (0, 5, 0):
         calls.update({0: -calls[0], 1: -calls[1]})
-        restore_next(range(first, first + 5), video[:, first : first + 5])
+        restore_next(range(first, first + 5), video[:, first : first + 5], kept)
         assert [calls[0], calls[1]] == [8, 4]
 
 
@@ -220,4 +220,4 @@ def test_a_video_can_be_another_one_whose_frames_have_the_same_numbers(tiny, pho
     """One stream a video: what one knows, another does not."""
     clips = clip_of(photograph, batch=2)
     for clip in clips[:, None]:
-        np.testing.assert_allclose(tiny.stream(lambda f: f)(range(5), clip), tiny(clip), atol=1e-5)
+        np.testing.assert_allclose(tiny.stream(lambda f: f)(range(5), clip, {}), tiny(clip), atol=1e-5)
