@@ -137,8 +137,8 @@ def crop_augment(case: Case) -> dict:
 
 def tensor2img(case: Case) -> dict:
     """Network output to 8 bit; `modM` is the image without the rows and columns beyond a multiple of M."""
-    from ascendvsr.layers.padding import to_multiple
     from ascendcv.dataloader.pixels import to_pixels
+    from ascendvsr.layers.padding import to_multiple
 
     image = case.array("image")[np.newaxis, np.newaxis]
     low, high = case.config["min_max"]

@@ -63,9 +63,9 @@ def psnr_koehler(case: Case) -> dict:
 
 
 def cdvd_tsp(case: Case) -> dict:
+    from ascendcv.dataloader.pixels import quantize
     from ascendcv.metrics.psnr import psnr
     from ascendcv.metrics.ssim import ssim
-    from ascendcv.dataloader.pixels import quantize
 
     crop, shave = case.config["crop_border"], case.config["shave"]
     out, truth = channels_last(case.array("out")), channels_last(case.array("gt"))
