@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,18 @@ def test_progress_without_a_terminal_is_silent_at_first(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+_STARTED: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _ended() -> Iterator[None]:
+    """No process outlives its test, whose frames may have no end."""
+    yield
+    for process in _STARTED:
+        process.kill()
+    _STARTED.clear()
+
+
 def start(script: str, *arguments: object) -> subprocess.Popen:
     """A process that runs a script with a source of as many frames as it likes."""
     prelude = """
@@ -194,7 +207,8 @@ def start(script: str, *arguments: object) -> subprocess.Popen:
     code = textwrap.dedent(prelude) + textwrap.dedent(script)
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(PROJECT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, **pipes)
+    _STARTED.append(subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, **pipes))
+    return _STARTED[-1]
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path):
