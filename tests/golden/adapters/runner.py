@@ -191,9 +191,10 @@ def cost_report(case: Case) -> dict:
     from ascendvsr.models.builder import build_model
 
     large = {"pvdnet.num_blocks": 24, "pvdnet.channels": 192} if case.config["network"] == "PVDNet_large" else {}
-    model = build_model(load_config(settings={"model.name": "PVDNet", "model.scale": 1} | large))
+    cfg = load_config(settings={"model.name": "PVDNet", "model.scale": 1} | large)
+    model = build_model(cfg)
     _, _, height, width = case.config["input"]
-    macs, _ = count_macs(model, model.num_frame, height, width)
+    macs, _ = count_macs(cfg, model, height, width)
     for part, expected in case.config["macs_by_part"].items():
         assert macs.get(part, expected) == expected, f"{part}: {macs[part]} instead of {expected}"
     return {"macs": np.array([sum(macs.values())]), "params": np.array([sum(count_parameters(model).values())])}
