@@ -5,47 +5,23 @@ an eighth of the rate. Source: BasicSR `VideoRecurrentModel` and its options `Ba
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras import ops
 
-from ascendcv.losses.charbonnier import charbonnier
-from ascendcv.ops.sampling import at_least_float32
-from ascendcv.runner.updates import Batch, Updates
-from ascendvsr.models.training import Training, enlarged, psnr, strip
+from ascendcv.runner.updates import Batch
+from ascendvsr.models.clip_training import ClipUpdates
+from ascendvsr.models.training import Training, enlarged, strip
 from ascendvsr.weights.mapping import load_state_dict
 
 logger = logging.getLogger(__name__)
 
 
-class BasicVSRUpdates(Updates):
-    """The update on a batch {'lq': [B,T,h,w,3], 'gt': [B,T,4h,4w,3]}; see `ascendcv.runner.updates`.
+class BasicVSRUpdates(ClipUpdates):
+    """The update of clips with the epsilon of the paper's recipe."""
 
-    Reported is 'psnr' (dB, of the crops, mean over frames and batch).
-
-    Args:
-        in_steps: in a graph, make functions that are called for frame after frame (see `BasicVSR.in_steps`) instead
-            of a copy of the network for each; XLA would compile them anew for every batch.
-    """
-
-    def __init__(self, in_steps: bool = True):
-        self.in_steps = in_steps
-
-    def loss(
-        self, model: keras.Model, batch: Batch, index: tf.Tensor, state: tuple[()]
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tuple[()]]:
-        restore = model.in_steps(_as_function) if self.in_steps and tf.inside_function() else model
-        restored = at_least_float32(restore(batch["lq"]))
-        frames = [ops.reshape(clip, (-1, *clip.shape[2:])) for clip in (restored, batch["gt"])]
-        return charbonnier(restored, batch["gt"], eps=1e-12), {"psnr": ops.mean(psnr(*frames))}, state
-
-
-def _as_function(function: Callable) -> Callable:
-    """A graph of its own, which the optimizer of graphs leaves alone: to copy it into each call takes minutes."""
-    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+    epsilon = 1e-12
 
 
 class BasicVSRTraining(Training):
