@@ -206,7 +206,8 @@ def test_checkpointing_changes_no_gradient(tiny, photograph):
         return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
 
     for kept, computed in zip(gradients(tiny), gradients(again), strict=True):
-        np.testing.assert_allclose(computed, kept, rtol=1e-4, atol=1e-6 * float(np.abs(kept).max()) + 1e-9)
+        # What is computed a second time is rounded in another order, which shows in the smallest elements alone.
+        assert np.linalg.norm(computed - kept) <= 1e-5 * np.linalg.norm(kept)
 
 
 def test_checkpointing_can_spare_branches():
