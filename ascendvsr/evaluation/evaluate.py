@@ -3,9 +3,11 @@
 import contextlib
 import csv
 import functools
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
@@ -23,11 +25,14 @@ from ascendvsr.restoration.sigma import read_noise_level, sigma_of
 
 
 def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
-    """The command: measures the evaluation set, prints a line a clip and the total, and writes the numbers.
+    """The command: measures the evaluation set, prints the numbers of each clip and of all, and writes them.
 
-    They go to output_dir/result/metrics.json and metrics.csv, with the protocol by which they were found. All
-    headers are checked before `network()` is called, which gives the runner. With
-    `eval.save_images` the restored frames are written where `ascendvsr.restoration.inference` puts them.
+    The lines `Evaluate 000`, `Video 000 PSNR = ...`, `Inference time: ...` (milliseconds of the network per frame)
+    and the last one, `PSNR = ...`, are those of the TensorFlow release.
+
+    The numbers go to metrics.json and metrics.csv in `result_folder`, with the protocol by which they were found;
+    those of the last evaluation stand in output_dir/result too. With `eval.save_images` the restored frames go to
+    CLIP/FOLDER in that folder. All headers are checked before `network()` is called, which gives the runner.
     Returns what metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
     """
     protocol = protocol_of(cfg)
@@ -40,14 +45,16 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     runner = network()
     named = f"{protocol.name}: " if cfg.eval.protocol else ""
     adds_noise = sigma is not None and clips[0].lq == clips[0].gt
+    folder = result_folder(cfg)
     numbers = evaluate_model(
         runner,
         clips,
         protocol,
         settings,
         sigma=sigma,
-        sink=functools.partial(_image_sink, cfg) if cfg.eval.save_images else None,
-        report=lambda video: print(named + summary(video["name"], video), flush=True),
+        sink=functools.partial(_image_sink, cfg, folder) if cfg.eval.save_images else None,
+        begin=lambda clip: print(f"Evaluate {clip.name}", flush=True),
+        report=lambda video: _print_video(video, named),
     )
     if not (cfg.eval.protocol and protocol.mean_of_videos):
         print(named + summary("total, mean over all frames", numbers["total"]))
@@ -56,7 +63,7 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     facts = {
         "name": protocol.name,
         "facts": protocol.facts,
-        "data": str(Path(cfg.data.data_dir, "sets" if cfg.data.layout == "reds" else "", cfg.data.eval_set)),
+        "data": str(_data(cfg)),
         "checkpoint": cfg.checkpoint,
         "precision": cfg.eval.precision,
         "videos": len(clips),
@@ -70,16 +77,57 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     }
     print(f"protocol {protocol.name}: {protocol.facts}; window ends: {settings.window_ends}")
     result = {"network": card.name, "protocol": facts} | numbers
-    folder = Path(cfg.output_dir, "result")
-    _write_csv(folder / "metrics.csv", result)
-    with atomic_path(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(_finite(result), indent=1) + "\n")
+    for place in (folder, Path(cfg.output_dir, "result")):
+        _write_csv(place / "metrics.csv", result)
+        with atomic_path(place / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(_finite(result), indent=1) + "\n")
     print(f"written: {folder / 'metrics.json'}, {folder / 'metrics.csv'}")
+    means = numbers["mean_of_videos" if protocol.mean_of_videos else "total"]
+    print(f"PSNR = {means['psnr']}")
     return result
 
 
+def result_folder(cfg: CfgNode) -> Path:
+    """Where the results of a checkpoint on a data set go: output_dir/result/CHECKPOINT/SET.
+
+    SET is the folder of the data with the name of its part, and of the protocol where there is one. Another
+    checkpoint or set of the same name gets a folder of its own, SET-2 and so on.
+    """
+    checkpoint = Path(cfg.checkpoint).resolve()
+    if checkpoint.name == "model.weights.h5":  # of a run's checkpoint, which is a folder
+        checkpoint = checkpoint.parent
+    network = checkpoint.name if checkpoint.is_dir() else Path(checkpoint.name.removesuffix(".weights.h5")).stem
+    data = Path(cfg.data.data_dir).resolve()
+    part = Path(cfg.data.eval_set).name.removesuffix(".json")
+    name = "-".join(filter(None, (data.name, part, cfg.eval.protocol)))
+    for number in itertools.count(1):
+        folder = Path(cfg.output_dir, "result", network, name if number == 1 else f"{name}-{number}")
+        if _measured_in(folder) in (None, (Path(cfg.checkpoint).resolve(), _data(cfg).resolve())):
+            return folder
+    raise AssertionError("there is always a free number")
+
+
+def _measured_in(folder: Path) -> tuple[Path, Path] | None:
+    """The checkpoint and the data of which a folder has results; None where it has none."""
+    try:
+        facts = json.loads((folder / "metrics.json").read_text())["protocol"]
+        return Path(facts["checkpoint"]).resolve(), Path(facts["data"]).resolve()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _data(cfg: CfgNode) -> Path:
+    return Path(cfg.data.data_dir, "sets" if cfg.data.layout == "reds" else "", cfg.data.eval_set)
+
+
+def _print_video(video: Mapping[str, Any], named: str) -> None:
+    print(f"Video {video['name']} PSNR = {video['psnr']}")
+    print(f"\tInference time: {video['ms_per_frame']:.2f}")
+    print(named + summary(video["name"], video), flush=True)
+
+
 def summary(name: str, numbers: Mapping[str, float]) -> str:
-    """One line: `000: PSNR 27.8132 dB, SSIM 0.8012; Y: ...; bicubic: ...; 100 frames, 102.1 ms a frame`."""
+    """One line: `000: PSNR 27.8132 dB, SSIM 0.8012; Y: ...; bicubic: ...; 100 frames, 102.1 ms per frame`."""
     parts = []
     for label, suffix in (("", ""), ("Y: ", "_y"), ("bicubic: ", "_bicubic"), ("input: ", "_input")):
         values = []
@@ -93,13 +141,13 @@ def summary(name: str, numbers: Mapping[str, float]) -> str:
             parts.append(label + ", ".join(values))
     parts.append(f"{numbers['frames']} frames")
     if "ms_per_frame" in numbers:
-        parts[-1] += f", {numbers['ms_per_frame']:.1f} ms a frame"
+        parts[-1] += f", {numbers['ms_per_frame']:.1f} ms per frame"
     return f"{name}: " + "; ".join(parts)
 
 
-def _image_sink(cfg: CfgNode, clip: Clip) -> contextlib.AbstractContextManager[Write]:
+def _image_sink(cfg: CfgNode, folder: Path, clip: Clip) -> contextlib.AbstractContextManager[Write]:
     return open_sink(
-        Path(cfg.output_dir, cfg.inference_result_dir, clip_folder(clip)),
+        folder / clip_folder(clip),
         num_threads=cfg.writer_num_threads,
         queue_size=cfg.writer_queue_size,
     )

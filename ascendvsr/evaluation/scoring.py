@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.evaluation.protocols import Protocol, by_keys
 from ascendvsr.restoration.loops import restored_frames
 from ascendvsr.restoration.progress import report_progress
-from ascendvsr.restoration.runner import Runner, as_runner
+from ascendvsr.restoration.runner import Runner, TimedRunner, as_runner
 from ascendvsr.restoration.settings import Settings
 from ascendvsr.restoration.sigma import Sigma, sigma_of, with_noise
 
@@ -38,6 +37,7 @@ def evaluate_model(
     baseline: bool = True,
     sigma: Sigma = None,
     sink: Callable[[Clip], contextlib.AbstractContextManager[Write]] | None = None,
+    begin: Callable[[Clip], None] | None = None,
     report: Callable[[dict], None] | None = None,
 ) -> dict:
     """What a network reaches on clips with ground truth.
@@ -50,25 +50,30 @@ def evaluate_model(
         sigma: standard deviation of the noise that the network is told of. Clean clips, whose input is their
             ground truth, get such noise first, from the seed 0 each.
         sink: gives for a clip where restored frames are written.
+        begin: called with each clip before it is restored.
         report: called with each clip's numbers as soon as they are there.
     Returns:
         {'total': mean over all frames, 'mean_of_videos': mean of the clips' means, 'videos': [...]}, each with
         the numbers of the protocol's measures, those of the baseline ('psnr_bicubic' or 'psnr_input', ...),
-        'frames' and 'ms_per_frame'; a video also has 'name' and 'per_frame', a list with the name and numbers of
-        each.
+        'frames' and 'ms_per_frame' (the network's time, without reading and scoring); a video also has 'name' and
+        'per_frame', a list with the name and numbers of each.
     Raises:
         InputError: a clip without ground truth or without frames that count, a frame that cannot be read.
     """
-    runner, protocol = as_runner(network), protocol or by_keys()
+    runner, protocol = TimedRunner(as_runner(network)), protocol or by_keys()
     clips = list(clips)
     require_ground_truth(clips)
     require_frames(clips, protocol)
     videos = []
     for clip in clips:
+        if begin is not None:
+            begin(clip)
+        runner.restart()
         with sink(clip) if sink else contextlib.nullcontext() as write:
             level = sigma_of(sigma, clip.name)
             restore = functools.partial(restored_frames, runner, settings=settings, sigma=level)
             videos.append(_evaluate_clip(restore, clip, protocol, runner.scale, baseline, level, write))
+        videos[-1] |= {"ms_per_frame": 1000 * runner.seconds / len(clip.lq)}
         if report is not None:
             report(videos[-1])
     frames = [frame for video in videos for frame in video["per_frame"]]
@@ -112,7 +117,6 @@ def _evaluate_clip(
     write: Write | None,
 ) -> dict:
     """Measures are computed on threads while the network works on the next frames."""
-    start = time.perf_counter()
     counted = set(protocol.frames(clip.name, len(clip.lq)))
     scores, noisy = {}, deque()
 
@@ -146,9 +150,7 @@ def _evaluate_clip(
                 write(clip.lq[index].stem, quantize(frame, np.uint8 if clip.bits == 8 else np.uint16))
     rows = [scores[index] for index in sorted(scores)]
     names = [name for name in rows[0] if name != "frame"]
-    ms = 1000 * (time.perf_counter() - start) / len(clip.lq)
-    means = _means(rows, names)
-    return {"name": clip.name, **means, "frames": len(rows), "ms_per_frame": ms, "per_frame": rows}
+    return {"name": clip.name, **_means(rows, names), "frames": len(rows), "per_frame": rows}
 
 
 def _restored_twice(

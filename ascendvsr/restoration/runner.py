@@ -3,6 +3,7 @@
 A Keras model on any backend is one (`ascendvsr.models.keras_runner`); a session of another runtime can be.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -65,3 +66,41 @@ def as_runner(network: Any) -> Runner:
     from ascendvsr.models.keras_runner import KerasRunner
 
     return KerasRunner(network)
+
+
+class TimedRunner:
+    """A runner that does what another one does, and how long that took."""
+
+    def __init__(self, runner: Runner):
+        for name in Runner.__annotations__:
+            setattr(self, name, getattr(runner, name))
+        self._runner = runner
+        self._traced: set[tuple[int, ...]] = set()
+        self.restart()
+
+    def __call__(self, frames: np.ndarray, state: Any = None) -> tuple[np.ndarray, Any]:
+        """See `Runner`."""
+        begin = time.perf_counter()
+        result = self._runner(frames, state)
+        seconds = time.perf_counter() - begin
+        times = self._seconds if frames.shape in self._traced else self._first
+        times.setdefault(frames.shape, []).append(seconds)
+        self._traced.add(frames.shape)
+        return result
+
+    def restart(self) -> None:
+        """Forgets the times so far."""
+        self._first: dict[tuple[int, ...], list[float]] = {}
+        self._seconds: dict[tuple[int, ...], list[float]] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Of all calls since `restart`.
+
+        The first call of a shape also compiles: it counts as the mean of the later ones where there are any.
+        """
+        total = sum(map(sum, self._seconds.values()))
+        for shape, first in self._first.items():
+            later = self._seconds.get(shape)
+            total += sum(later) / len(later) if later else sum(first)
+        return total

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -20,6 +21,7 @@ from ascendvsr.evaluation.protocols import by_keys
 from ascendvsr.evaluation.scoring import evaluate_model
 from ascendvsr.models import card_named
 from ascendvsr.models.keras_runner import KerasRunner
+from ascendvsr.restoration.runner import TimedRunner
 from tests.networks import Mixture, runner
 from tests.support import TINY_EDVR
 
@@ -95,17 +97,20 @@ def command(cfg, network=lambda: runner(Mixture(scale=4))) -> dict:
 
 
 def test_the_command_prints_and_writes_numbers_with_their_protocol(tmp_path, configured, capsys):
-    cfg = configured(eval__crop_border=2, eval__rounding=True, eval__window_ends="reflection_circle")
+    keys = {"eval__crop_border": 2, "eval__rounding": True, "eval__window_ends": "reflection_circle"}
+    cfg = configured(checkpoint=str(tmp_path / "tiny.weights.h5"), **keys)
     result = command(cfg)
     lines = capsys.readouterr().out.splitlines()
     total = result["total"]
-    assert [line.split(":")[0] for line in lines[:3]] == ["000", "011", "total, mean over all frames"]
-    assert f"PSNR {total['psnr']:.4f} dB" in lines[2]
-    assert f"bicubic: PSNR {total['psnr_bicubic']:.4f} dB" in lines[2]
-    assert "6 frames" in lines[2]
-    assert "ms a frame" in lines[0]
+    told = {line.split(":")[0]: line for line in lines}
+    line = told["total, mean over all frames"]
+    assert f"PSNR {total['psnr']:.4f} dB" in line
+    assert f"bicubic: PSNR {total['psnr_bicubic']:.4f} dB" in line
+    assert "6 frames" in line
+    assert "ms per frame" in told["000"]
 
     written = json.loads((tmp_path / "out/result/metrics.json").read_text())
+    assert written == json.loads((tmp_path / "out/result/tiny/reds-val/metrics.json").read_text())
     assert written["total"] == total
     protocol = written["protocol"]
     assert protocol["facts"].startswith("clipped and rounded to 8 bits; RGB")
@@ -120,10 +125,65 @@ def test_the_command_prints_and_writes_numbers_with_their_protocol(tmp_path, con
     assert {row["facts"] for row in rows} == {protocol["facts"]}
 
 
+def test_the_lines_of_the_release_are_printed_as_it_printed_them(configured, capsys):
+    result = command(configured())
+    out = capsys.readouterr().out
+    number = r"(\d+\.\d+)"
+    video = rf"^Evaluate (\w+)\nVideo \1 PSNR = {number}\n\tInference time: (\d+\.\d\d)$"
+    found = re.findall(video, out, re.MULTILINE)
+    assert [name for name, _, _ in found] == ["000", "011"]
+    assert [float(psnr) for _, psnr, _ in found] == [video["psnr"] for video in result["videos"]]
+    assert [float(ms) for _, _, ms in found] == pytest.approx(
+        [v["ms_per_frame"] for v in result["videos"]], abs=0.01
+    )
+    assert re.fullmatch(rf"PSNR = {number}", out.splitlines()[-1])[1] == str(result["total"]["psnr"])
+
+
+def test_the_time_is_that_of_the_network_and_compiling_is_no_part_of_it(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    network = runner(Mixture(scale=4))
+
+    def slow(frames, state=None):
+        clock[0] += 5.0 if frames.shape not in seen else 1.0  # the first call of a shape compiles
+        seen.add(frames.shape)
+        return frames[:, 2], state
+
+    seen: set = set()
+    timed = TimedRunner(network)
+    timed._runner = slow
+    clip, wide = np.zeros((1, 5, 8, 8, 3), np.float32), np.zeros((1, 5, 8, 9, 3), np.float32)
+    for frames in (clip, clip, clip):
+        timed(frames)
+    clock[0] += 100.0  # reading, scoring
+    assert timed.seconds == 3.0
+    timed(wide)
+    assert timed.seconds == 8.0  # there is no other call of this shape
+    timed.restart()
+    timed(clip)
+    assert timed.seconds == 1.0
+
+
+def test_results_of_other_checkpoints_and_sets_stay(tmp_path, configured, reds_set):
+    (reds_set / "sets/other.json").write_bytes((reds_set / "sets/val.json").read_bytes())
+    for change in (
+        {},
+        {"data__eval_set": "other.json"},
+        {"eval__protocol": "rvrt"},
+        {"checkpoint": "b.pth"},
+        {"checkpoint": "elsewhere/a.pth"},
+    ):
+        command(configured(**{"checkpoint": "a.pth"} | change))
+    found = {str(path.parent.relative_to(tmp_path / "out/result")) for path in tmp_path.rglob("*/*/metrics.json")}
+    assert found == {".", "a/reds-val", "a/reds-other", "a/reds-val-rvrt", "b/reds-val", "a/reds-val-2"}
+    command(configured(checkpoint="a.pth"))
+    assert len(list((tmp_path / "out/result").rglob("metrics.json"))) == 6
+
+
 def test_images_are_saved_by_choice_and_are_those_that_were_measured(tmp_path, configured):
-    command(configured(eval__save_images=True))
+    command(configured(eval__save_images=True, checkpoint="tiny.pth"))
     low = read_image(tmp_path / "reds/images/011/blur4/00000001.png")
-    saved = read_image(tmp_path / "out/test/011/blur4/00000001.png")
+    saved = read_image(tmp_path / "out/result/tiny/reds-val/011/blur4/00000001.png")
     np.testing.assert_array_equal(saved, low.repeat(4, axis=0).repeat(4, axis=1))
 
 
@@ -148,7 +208,7 @@ def test_a_clip_without_ground_truth_is_named_before_the_network_is_made(tmp_pat
 
 
 def test_results_that_were_there_stay_when_a_frame_is_damaged(tmp_path, configured):
-    cfg = configured()
+    cfg = configured(checkpoint="tiny.pth")
     command(cfg)
     before = (tmp_path / "out/result/metrics.json").read_bytes()
     damaged = tmp_path / "reds/images/011/truth/00000001.png"
@@ -158,7 +218,10 @@ def test_results_that_were_there_stay_when_a_frame_is_damaged(tmp_path, configur
     with pytest.raises(InputError, match=str(damaged)):
         command(cfg)
     assert (tmp_path / "out/result/metrics.json").read_bytes() == before
-    assert len(list((tmp_path / "out/result").iterdir())) == 2
+    written = sorted(path.relative_to(tmp_path / "out/result") for path in (tmp_path / "out/result").rglob("*.*"))
+    assert list(map(str, written)) == [
+        *("metrics.csv", "metrics.json", "tiny/reds-val/metrics.csv", "tiny/reds-val/metrics.json")
+    ]
 
 
 def test_gray_frames_and_16_bit_truth_are_measured_as_rgb_on_0_to_255(tmp_path, configured):
