@@ -1,14 +1,16 @@
 """Reading LMDB files, in which BasicSR and KAIR keep frames: key 000/00000000, value the bytes of a PNG file.
 
 An LMDB environment is a folder with one file, data.mdb: a B+ tree of pages. Reading it takes neither the
-library nor a lock, as long as nobody writes to it.
+library nor a lock, as long as nobody writes to it. The library maps the file into memory and trusts it: a file that
+is damaged or becomes shorter ends the process. Here every page is read once, with all that it says checked against
+the file's size, and a value is read by a call that can fail.
 
 Source: the format of LMDB 0.9 (`mdb.c`: MDB_meta, MDB_page, MDB_node) on 64-bit little-endian machines.
 """
 
-import mmap
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,62 +18,143 @@ from ascendcv.utils.errors import InputError
 
 _MAGIC = 0xBEEFC0DE
 _HEADER = struct.Struct("<QHHHH")  # of a page: number, -, flags, lower, upper
-# Of the first two pages: magic, version, the size of pages, the main tree's root, the number of the transaction.
-_META = struct.Struct("<II16xI44x40xQ8xQ")
+# Of the first two pages: magic, version, the size of pages; of the main tree its flags and root; the transaction.
+_META = struct.Struct("<II16xI44x4xH34xQ8xQ")
 _NODE = struct.Struct("<HHHH")  # of an entry: 32 bits of value or child, flags, length of the key
 _BRANCH, _LEAF = 1, 2  # flags of a page
-_BIG, _SUB_TREE = 1, 2  # flags of a node
+_BIG = 1  # flag of a node: its value has pages of its own
 _NO_PAGE = 2**64 - 1
+_PAGE_SIZES = {1 << bits for bits in range(8, 17)}
+
+
+class Lmdb:
+    """An environment: `places`, from every key, in their order, to the (offset, size) of its value in the file.
+
+    Keys are text as names of files are: bytes that are no UTF-8 are kept (`os.fsdecode`). Threads may share it.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        """Reads the tree. Raises `InputError` naming the file: missing, no LMDB, damaged or cut short."""
+        self.path = Path(folder) / "data.mdb"
+        self._lock = threading.Lock()
+        try:
+            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (open as long as the object is)
+            self._size = os.fstat(self._file.fileno()).st_size
+            self.places: dict[str, tuple[int, int]] = dict(self._entries())
+        except OSError as error:
+            raise InputError(f"cannot read {self.path}: {error.strerror or error}") from error
+        except (ValueError, struct.error) as error:
+            raise InputError(f"{self.path} is no whole LMDB file ({error}); copy or make it again") from error
+
+    def read(self, key: str) -> bytes:
+        """The value of a key. Raises KeyError without one, `InputError` if the file cannot be read any more."""
+        offset, size = self.places[key]
+        try:
+            return self._read(offset, size)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path} cannot be read at {key} ({error}); copy or make it again") from error
+
+    def close(self) -> None:
+        """Ends reading."""
+        self._file.close()
+
+    def _read(self, offset: int, size: int) -> bytes:
+        if offset + size > self._size:
+            raise ValueError("it is cut short")
+        if hasattr(os, "pread"):
+            data = os.pread(self._file.fileno(), size, offset)
+            while len(data) < size and (rest := self._rest(size, offset, len(data))):
+                data += rest
+        else:
+            with self._lock:
+                self._file.seek(offset)
+                data = self._file.read(size)
+        if len(data) < size:
+            raise ValueError("it has become shorter")
+        return data
+
+    def _rest(self, size: int, offset: int, done: int) -> bytes:
+        """More of a value that a signal or a network disk gave in parts."""
+        return os.pread(self._file.fileno(), size - done, offset + done)
+
+    def _entries(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Key and place of every value; no page is visited twice."""
+        self._page_size, root = self._tree()
+        waiting, visited, last = [] if root == _NO_PAGE else [root], set(), None
+        while waiting:
+            number = waiting.pop()
+            if number in visited:
+                raise ValueError("its tree has a loop")
+            visited.add(number)
+            page = self._page(number)
+            flags = _HEADER.unpack_from(page)[2]
+            if flags & _BRANCH and not flags & _LEAF:
+                waiting += [low | high << 16 | top << 32 for low, high, top, *_ in reversed(self._nodes(page))]
+            elif flags & _LEAF:
+                for low, high, node_flags, key, start in self._nodes(page):
+                    if last is not None and key <= last:
+                        raise ValueError("its keys are out of order")
+                    last = key
+                    yield os.fsdecode(key), self._place(number, page, low | high << 16, node_flags, start)
+            else:
+                raise ValueError("it has pages of an unknown kind")
+
+    def _tree(self) -> tuple[int, int]:
+        """The size of a page, and the root of the main tree by the newer of the two descriptions in front."""
+        newest = (-1, 0, 0, 0)
+        offset = 0
+        for _ in range(2):
+            description = self._read(offset, _HEADER.size + _META.size)
+            magic, version, page_size, flags, root, transaction = _META.unpack_from(description, _HEADER.size)
+            if magic != _MAGIC or version != 1:
+                raise ValueError("it does not begin as one")
+            if page_size not in _PAGE_SIZES:
+                raise ValueError(f"it has pages of {page_size} bytes")
+            newest = max(newest, (transaction, page_size, root, flags))
+            offset = page_size
+        if newest[3]:
+            raise ValueError("its keys are sorted in an own way, or have several values")
+        return newest[1:3]
+
+    def _page(self, number: int) -> bytes:
+        if number >= self._size // self._page_size + 1:
+            raise ValueError(f"it names a page {number}, which it does not have; it is cut short or damaged")
+        return self._read(number * self._page_size, self._page_size)
+
+    def _nodes(self, page: bytes) -> list[tuple[int, int, int, bytes, int]]:
+        """Of each node its three numbers, its key, and where in the page its value begins."""
+        lower = _HEADER.unpack_from(page)[3]
+        if not _HEADER.size <= lower <= len(page):
+            raise ValueError("a page says it is longer than pages are")
+        nodes = []
+        for place in struct.unpack_from(f"<{(lower - _HEADER.size) // 2}H", page, _HEADER.size):
+            *numbers, key_size = _NODE.unpack_from(page, place)
+            start = place + _NODE.size + key_size
+            if place < lower or start > len(page):
+                raise ValueError("a page has an entry outside of it")
+            nodes.append((*numbers, page[place + _NODE.size : start], start))
+        return nodes
+
+    def _place(self, number: int, page: bytes, size: int, flags: int, start: int) -> tuple[int, int]:
+        """Where in the file a value lies."""
+        if flags & ~_BIG:
+            raise ValueError("it has entries of an unknown kind")
+        if not flags & _BIG:
+            if start + size > len(page):
+                raise ValueError("a page has an entry outside of it")
+            return number * self._page_size + start, size
+        (first,) = struct.unpack_from("<Q", page, start)
+        offset = first * self._page_size + _HEADER.size
+        if offset + size > self._size:
+            raise ValueError("it is cut short")
+        return offset, size
 
 
 def read_lmdb(folder: str | os.PathLike) -> Iterator[tuple[str, bytes]]:
-    """All (key, value) of an environment, in the order of the keys.
-
-    Raises `InputError` naming the file: missing, no LMDB, damaged or cut short.
-    """
-    path = Path(folder) / "data.mdb"
+    """All (key, value) of an environment, in the order of the keys. Raises `InputError` as `Lmdb` does."""
+    environment = Lmdb(folder)
     try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            page_size, root = _tree(data)
-            if root != _NO_PAGE:
-                yield from _entries(data, page_size, root, depth=0)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, IndexError, struct.error) as error:  # mmap refuses an empty file by a ValueError
-        raise InputError(f"{path} is no whole LMDB file ({error}); copy or make it again") from error
-
-
-def _tree(data: mmap.mmap) -> tuple[int, int]:
-    """The size of a page, and the root of the main tree by the newer of the two descriptions in front."""
-    newest = (-1, 0, 0)
-    offset = 0
-    for _ in range(2):
-        magic, version, page_size, root, transaction = _META.unpack_from(data, offset + _HEADER.size)
-        if magic != _MAGIC or version != 1:
-            raise ValueError("it does not begin as one")
-        newest = max(newest, (transaction, page_size, root))
-        offset = page_size
-    return newest[1:]
-
-
-def _entries(data: mmap.mmap, page_size: int, page: int, depth: int) -> Iterator[tuple[str, bytes]]:
-    if depth > 32:
-        raise ValueError("its tree has a loop")
-    start = page * page_size
-    _, _, flags, lower, _ = _HEADER.unpack_from(data, start)
-    count = (lower - _HEADER.size) // 2
-    for place in struct.unpack_from(f"<{count}H", data, start + _HEADER.size):
-        low, high, node_flags, key_size = _NODE.unpack_from(data, start + place)
-        key_start = start + place + _NODE.size
-        if flags & _BRANCH:
-            yield from _entries(data, page_size, low | high << 16 | node_flags << 32, depth + 1)
-        elif flags & _LEAF and not node_flags & _SUB_TREE:
-            value_start, value_size = key_start + key_size, low | high << 16
-            if node_flags & _BIG:  # on pages of its own
-                value_start = struct.unpack_from("<Q", data, value_start)[0] * page_size + _HEADER.size
-            value = data[value_start : value_start + value_size]
-            if len(value) < value_size:
-                raise ValueError("it is cut short")
-            yield data[key_start : key_start + key_size].decode("ascii"), value
-        else:
-            raise ValueError("it has pages of an unknown kind")
+        for key in environment.places:
+            yield key, environment.read(key)
+    finally:
+        environment.close()
