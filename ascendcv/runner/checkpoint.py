@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ascendcv.utils.errors import InputError
-from ascendcv.utils.files import atomic_folder
+from ascendcv.utils.files import atomic_folder, remove_folder
 
 META = "meta.json"
 
@@ -114,7 +114,7 @@ class CheckpointStore:
         steps = [step for step in self.steps() if step <= newest]
         for step in steps[: -self.keep] if self.keep else []:
             if step not in best:
-                shutil.rmtree(self.path(step))
+                remove_folder(self.path(step))
 
 
 def find_checkpoint(output_dir: str | os.PathLike, which: str, name: str = "", lowest: bool = False) -> Path:

@@ -203,7 +203,7 @@ def test_ctrl_c_in_the_middle_leaves_whole_frames_only(frame_folder, tiny_edvr_c
     while not list(restored.glob("*.png")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     frames = list(restored.iterdir())

@@ -105,7 +105,7 @@ def test_a_killed_process_loses_no_complete_segment(tmp_path, given):
                         time.sleep(0.01)
                     os.kill(os.getpid(), signal.SIGKILL)
     """
-    result = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=PROJECT, timeout=60)
+    result = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=PROJECT, timeout=300)
     assert result.returncode == -9
     assert frames_done(target, JOB) == 20
     restore(given, target, resume=True)

@@ -73,7 +73,7 @@ def run(script: str, **pipes) -> subprocess.CompletedProcess:
     code = textwrap.dedent(prelude) + textwrap.dedent(script)
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, timeout=60, env=environment, **pipes)
+    return subprocess.run(command, capture_output=True, timeout=300, env=environment, **pipes)
 
 
 def test_standard_input_and_output_are_streams():

@@ -84,6 +84,26 @@ def test_gradients_are_those_of_the_function(padding, align_corners):
     assert_gradients_match(lambda x, f: warp(x, f, padding=padding, align_corners=align_corners), arguments)
 
 
+def test_at_the_border_itself_the_flow_has_no_gradient():
+    """Of padding 'border', as in grid_sample; a thousandth of a pixel further inside it has one."""
+    x = tf.constant(10 * np.arange(1, 5, dtype=np.float32).reshape(1, 1, 4, 1) * np.ones((1, 4, 1, 1), np.float32))
+
+    def gradient(column: float, channel: int):
+        """The gradient by a flow that leads to `column` of row 1, or to that row of column 1."""
+        flow = np.zeros((1, 4, 4, 2), np.float32)
+        flow[0, 1, 1, channel] = column - 1
+        flow = tf.constant(flow)
+        images = x if channel == 0 else tf.transpose(x, [0, 2, 1, 3])
+        with tf.GradientTape() as tape:
+            tape.watch(flow)
+            y = warp(images, flow, padding="border")
+        return float(tape.gradient(y, flow)[0, 1, 1, channel])
+
+    for channel in (0, 1):
+        assert [gradient(place, channel) for place in (0, 3)] == [0, 0]
+        assert [gradient(place, channel) for place in (0.001, 2.999)] == pytest.approx([10, 10], rel=1e-3)
+
+
 @pytest.mark.parametrize("padding", ["zeros", "border"])
 def test_wild_flow_gives_numbers(padding):
     flow = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 0], np.float32)

@@ -1,5 +1,7 @@
 """Checkpoint folders: complete or not there, damage noticed, the newest and the best kept."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from ascendcv.runner.checkpoint import CheckpointStore, damage, find_checkpoint, read_meta
 from ascendcv.utils.errors import InputError
+from tests.ascendcv.runner import killed_writer
+from tests.support import PROJECT
 
 
 def write(
@@ -168,3 +172,22 @@ def test_all_are_kept_by_default(store):
 def test_reading_what_is_no_checkpoint_says_so(tmp_path):
     with pytest.raises(InputError, match="no complete training checkpoint"):
         read_meta(tmp_path)
+
+
+def test_a_writer_that_is_killed_at_any_file_event_leaves_whole_checkpoints(tmp_path, caplog):
+    command = [sys.executable, "-m", killed_writer.__name__, tmp_path]
+    process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    events = int(process.stdout)
+    assert events > 40
+    seen = set()
+    for number in range(1, events + 1):
+        store = killed_writer.store_in(tmp_path / str(number))
+        newest = store.newest()
+        content = (newest / "state.npz").read_text().split()[0]
+        seen.add((newest.name, content))
+        for folder in store.output_dir.glob("EDVR-*"):
+            assert damage(folder) == "", f"{folder.name} after event {number}"
+        store.remove_leftovers()
+        assert {folder.name for folder in store.output_dir.iterdir()} == {f"EDVR-{step}" for step in store.steps()}
+    assert seen == {("EDVR-4", "old"), ("EDVR-4", "new"), ("EDVR-6", "new")}
+    assert not caplog.records

@@ -54,6 +54,11 @@ def test_two_devices_with_half_the_batch_equal_one(one_device, tmp_path):
     assert_same_run(found, one_device)
 
 
+def test_two_devices_that_accumulate_the_gradients_of_single_samples_equal_one(one_device, tmp_path):
+    finish(start(tmp_path / "weights.npz", 2, "", 0, 5, 2))
+    assert_same_run(dict(np.load(tmp_path / "weights.npz")), one_device)
+
+
 def test_two_worker_processes_with_half_the_batch_equal_one(one_device, tmp_path):
     cluster = tmp_path / "2p.json"
     cluster.write_text(json.dumps([f"localhost:{port}" for port in free_ports(2)]))

@@ -25,4 +25,4 @@ def test_the_first_is_noted_and_the_second_ends_the_process_at_once(second: int)
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == f"{signal.SIGTERM.value}\n"
         process.send_signal(second)
-        assert process.wait(timeout=10) == -second
+        assert process.wait(timeout=120) == -second

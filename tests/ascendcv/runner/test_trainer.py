@@ -125,6 +125,71 @@ def test_a_batch_may_give_several_updates_that_hand_on_a_state():
     np.testing.assert_array_equal(trainer.optimizer.counts.numpy(), [6] * 4)
 
 
+@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("updates", [SquaredError("mean"), SquaredError("sum"), Recurrent()])
+def test_gradients_accumulated_from_parts_of_a_batch_are_those_of_the_batch(updates, parts: int):
+    whole, divided = Recorder(), Recorder()
+    expected = make_trainer(updates=updates, clip_norm=0.1, hooks=[whole], total_steps=6)
+    found = make_trainer(updates=updates, clip_norm=0.1, hooks=[divided], total_steps=6, accumulate=parts)
+    expected.fit()
+    found.fit()
+    for a, b in zip(weights(found.model), weights(expected.model), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
+    for a, b in zip(divided.reports, whole.reports, strict=True):
+        assert a == pytest.approx(b, rel=1e-5)
+
+
+def test_a_run_that_accumulates_goes_on_to_the_same_bits(tmp_path):
+    store = CheckpointStore(tmp_path, "Tiny")
+    straight = make_trainer(total_steps=6, accumulate=4)
+    straight.fit()
+    make_trainer(total_steps=3, accumulate=4, hooks=[CheckpointSaver(store, 0, save)]).fit()
+    resumed = make_trainer(build_model(seed=9), total_steps=6, accumulate=4)
+    restore_state(resumed, store.newest(), load)
+    resumed.fit()
+    assert_equal(weights(resumed.model), weights(straight.model))
+
+
+def test_a_batch_that_memory_does_not_hold_is_divided_until_it_does(caplog):
+    """As on a device whose memory runs out above one sample."""
+
+    class Small(SquaredError):
+        def loss(self, model, batch, index, state):
+            if batch["lq"].shape[0] > 1:
+                raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+            return super().loss(model, batch, index, state)
+
+    asked = make_trainer(updates=Small(), total_steps=4, accumulate=0)
+    asked.fit()
+    assert asked.parts == 4
+    assert [record.args for record in caplog.records] == [(4, 2, 2), (4, 4, 1)]
+    plain = make_trainer(total_steps=4, accumulate=4)
+    plain.fit()
+    assert_equal(weights(asked.model), weights(plain.model))
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        make_trainer(updates=Small(), total_steps=4, accumulate=2).fit()
+
+
+def test_with_several_updates_a_batch_a_resumed_run_begins_with_the_batch_that_comes_next(tmp_path):
+    store = CheckpointStore(tmp_path, "Tiny")
+    asked = []
+
+    def numbered(first: int):
+        asked.append(first)
+        return batches(first)
+
+    def trainer():
+        options = {"ema_model": build_model(), "batches": numbered, "hooks": [CheckpointSaver(store, 3, save)]}
+        return make_trainer(updates=Recurrent(), total_steps=12, **options)
+
+    whole, resumed = trainer(), trainer()
+    whole.fit()
+    restore_state(resumed, store.path(6), load)
+    resumed.fit()
+    assert asked == [0, 2]
+    assert_equal(everything(resumed), everything(whole))
+
+
 def test_the_last_batch_makes_no_more_updates_than_are_left():
     recorder = Recorder()
     make_trainer(updates=Recurrent(), hooks=[recorder], total_steps=4).fit()
@@ -156,6 +221,21 @@ def test_the_moving_average_follows_the_weights():
     make_trainer(model, ema_model=average, ema_decay=0.9, hooks=[Follow()]).fit()
     for found, follows in zip(weights(average), expected, strict=True):
         np.testing.assert_allclose(found, follows, rtol=1e-5, atol=1e-7)
+
+
+def test_the_moving_average_has_the_statistics_of_batch_norm_as_they_are():
+    def build():
+        keras.utils.set_random_seed(2)
+        return keras.Sequential(
+            [keras.Input((6, 6, 3)), keras.layers.Conv2D(3, 1), keras.layers.BatchNormalization()]
+        )
+
+    model, average = build(), build()
+    initial = [variable.numpy() for variable in average.non_trainable_variables]
+    make_trainer(model, ema_model=average, ema_decay=0.9).fit()
+    found = [variable.numpy() for variable in average.non_trainable_variables]
+    assert_equal(found, [variable.numpy() for variable in model.non_trainable_variables])
+    assert all((value != before).any() for value, before in zip(found, initial, strict=True))
 
 
 def test_a_long_gradient_is_shortened_and_a_short_one_is_not():

@@ -1,6 +1,6 @@
 """A training run small enough for tests; as a script, the same run spread over devices or worker processes.
 
-    python tiny_training.py OUT.npz RANK_SIZE [CLUSTER.json WORKER_INDEX [STEPS]]
+    python tiny_training.py OUT.npz RANK_SIZE [CLUSTER.json WORKER_INDEX [STEPS [PARTS]]]
 
 writes the weights after the last update, the gradient clipped, as `<reduction>/<i>` for each loss reduction.
 """
@@ -92,7 +92,14 @@ class Announce(Hook):
             print("training", flush=True)
 
 
-def main(out: str, rank_size: str, cluster_file: str = "", worker_index: str = "0", steps: str = "5") -> None:
+def main(
+    out: str,
+    rank_size: str,
+    cluster_file: str = "",
+    worker_index: str = "0",
+    steps: str = "5",
+    parts: str = "1",
+) -> None:
     cluster = read_cluster(cluster_file, int(worker_index))
     strategy = make_strategy("cpu", [0], int(rank_size), cluster)
     worker, workers = (cluster.index, len(cluster.workers)) if cluster else (0, 1)
@@ -105,6 +112,7 @@ def main(out: str, rank_size: str, cluster_file: str = "", worker_index: str = "
                 strategy=strategy,
                 clip_norm=1.0,
                 total_steps=int(steps),
+                accumulate=int(parts),
                 hooks=[Announce()],
             )
         stopped_by = trainer.fit()

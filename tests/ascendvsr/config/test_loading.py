@@ -109,6 +109,7 @@ def value_of(config, key: str):
         (["random_seed", "9" * 6000], "random_seed should be a whole number, not '9999"),
         (["random_seed", "2020-13-45"], "random_seed should be a whole number, not '2020-13-45'"),
         (["random_seed", "0x_"], "random_seed should be a whole number, not '0x_'"),
+        (["random_seed", "True"], "random_seed should be a whole number, not 'True'"),
         (["random_seed", "-1"], "random_seed is -1; it should be from 0 to 2147483647 .the command line."),
         (["solver.keep_checkpoints", "-1"], "solver.keep_checkpoints is -1; it should be from 0"),
         (["solver.grad_clip_norm", "-1"], "solver.grad_clip_norm is -1.0; it should be from 0 to"),

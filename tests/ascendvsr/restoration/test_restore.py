@@ -244,7 +244,7 @@ def test_ctrl_c_ends_at_once_and_leaves_whole_files_only(tmp_path, name):
     process = start(script, tmp_path / name)
     assert process.stdout.readline() == "under way\n", process.stderr.read()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)  # the frames have no end
+    _, errors = process.communicate(timeout=300)  # the frames have no end
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
     if name == "out":
         written = sorted((tmp_path / name).iterdir())
