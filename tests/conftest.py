@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import importlib.util
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,6 +15,35 @@ import pytest
 from tests.support import PROJECT, TINY_EDVR, command_line
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "only the tests that need one of these modules, comma-separated; it is an error if it is not installed"
+    parser.addoption("--need", default="", metavar="MODULE", help=text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the tests that `--need` asks for."""
+    if asked := _asked(config):
+        chosen = [item for item in items if asked & _needs(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test marked `needs(MODULE, ...)` where one is missing; fails it where `--need` asked for that one."""
+    missing = {module for module in _needs(item) if importlib.util.find_spec(module) is None}
+    if missing:
+        fate = pytest.fail if missing & _asked(item.config) else pytest.skip
+        fate(f"needs {' and '.join(sorted(missing))}, which is not installed")
+
+
+def _asked(config: pytest.Config) -> set[str]:
+    return set(filter(None, config.getoption("--need").split(",")))
+
+
+def _needs(item: pytest.Item) -> set[str]:
+    return {module for mark in item.iter_markers("needs") for module in mark.args}
 
 
 @pytest.fixture(scope="session")

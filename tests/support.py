@@ -3,7 +3,12 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).parent.parent
+
+# The backends of Keras other than TensorFlow, for `parametrize`.
+BACKENDS = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("jax", "torch")]
 
 # Settings of an EDVR small enough for a test: x4, 5 frames, with TSA, 8 channels.
 TINY_EDVR = {

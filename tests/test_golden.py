@@ -1,6 +1,5 @@
 """What the official implementations computed is what this project computes, on every backend of Keras."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 
 from tests.golden.case import case_files
 from tests.golden.run import run_file
-from tests.support import PROJECT
+from tests.support import BACKENDS, PROJECT
 
 pytestmark = pytest.mark.usefixtures("freed_memory")
 
@@ -41,10 +40,8 @@ def test_case(path: Path):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_other_backends(backend: str, family: str):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
     assert_family_passes(family, KERAS_BACKEND=backend)
 
 

@@ -72,7 +72,8 @@ def test_momentum_accumulates_gradients():
 
 def torch_steps(kind: str, value: np.ndarray, gradients: np.ndarray, **options: float) -> np.ndarray:
     """The vector after each gradient, by an optimizer of torch.optim."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     parameter = torch.nn.Parameter(torch.tensor(value))
     optimizer = getattr(torch.optim, kind)([parameter], **options)
     found = []
@@ -83,6 +84,7 @@ def torch_steps(kind: str, value: np.ndarray, gradients: np.ndarray, **options: 
     return np.array(found)
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize(
     ("rule", "kind", "rates", "options"),
     [

@@ -1,6 +1,5 @@
 """A Keras model as a runner: what the model gives, in arrays, compiled once per shape."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from ascendvsr.models import card_named
 from ascendvsr.models.keras_runner import KerasRunner
 from ascendvsr.restoration.runner import Stream as VideoStream
 from tests.networks import Mixture, Neighbours, Recurrence, Stream, runner
-from tests.support import PROJECT
+from tests.support import BACKENDS, PROJECT
 
 PROPORTIONS = [0.1, 0.3, 0.05, 0.35, 0.2]
 
@@ -162,10 +161,8 @@ np.savez(sys.argv[2], *results)
 """
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_other_backends_give_the_same(tmp_path, backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
     results = []
     for name in ("tensorflow", backend):
         environment = os.environ | {"KERAS_BACKEND": name, "PYTHONPATH": str(PROJECT)}

@@ -120,8 +120,9 @@ def test_layers_are_named_as_their_variables(network):
     assert "same_again" not in layers
 
 
+@pytest.mark.needs("torch")
 def test_a_convolution_computes_what_pytorch_computes():
-    torch = pytest.importorskip("torch", reason="PyTorch computes the reference; it is not installed")
+    import torch
 
     class Layers(keras.Model):
         def __init__(self):

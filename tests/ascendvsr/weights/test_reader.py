@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def write(format: str, path: Path, arrays: dict[str, np.ndarray]) -> None:
         case "torch legacy":
             path.write_bytes(TorchFile().legacy({"params": arrays}))
         case "safetensors":
-            pytest.importorskip("safetensors.numpy").save_file(arrays, path, {"format": "pt"})
+            safetensors.numpy.save_file(arrays, path, {"format": "pt"})
         case "npz":
             with open(path, "wb") as file:
                 np.savez(file, **arrays)
@@ -76,9 +77,10 @@ def test_a_prefix_of_some_names_is_a_name(tmp_path):
     assert load_checkpoint(tmp_path / "weights").keys() == {"module.conv", "conv"}
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])
 def test_floating_point_safetensors_become_float32(tmp_path, dtype):
-    torch = pytest.importorskip("torch", reason="PyTorch makes the bfloat16 values; it is not installed")
+    import torch
     from safetensors.torch import save_file
 
     tensor = torch.tensor([[1.5, -0.25], [0.0, 3.0]]).to(getattr(torch, dtype))
