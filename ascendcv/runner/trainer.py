@@ -5,6 +5,8 @@ The trainer knows a model, what its updates are, an optimizer, a schedule, a str
 """
 
 import contextlib
+import functools
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +22,8 @@ from ascendcv.runner.schedules import Schedule
 from ascendcv.runner.signals import STOP_SIGNALS, StopSignals
 from ascendcv.runner.updates import Batch, Updates
 from ascendcv.utils.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -45,6 +49,9 @@ class Trainer:
         clip_norm: largest global norm of a gradient, enforced after the replicas' are added up; 0: any.
         loss_scale: for float16; None: none.
         xla: compile the step; not with several replicas.
+        accumulate: parts of a replica's batch that go through the network one after the other, their gradients
+            added up: the same update to rounding, but for batch normalization, whose statistics are those of a
+            part. 0: as many parts as the memory asks for in the first batch of this process.
         hooks: called in this order after each batch. Every worker needs those that may end training.
 
     Attributes:
@@ -55,6 +62,7 @@ class Trainer:
         batch_seconds: the time that getting it and training on it took.
         scalars: numbers that hooks found out after the last batch, for the hooks that write.
         pictures: the same, of pictures ([H,W,3] uint8).
+        parts: into how many a replica's batch is divided, see `accumulate`.
         stopped_by: the signal that ended training, or 0.
     """
 
@@ -77,6 +85,7 @@ class Trainer:
         clip_norm: float = 0.0,
         loss_scale: LossScale | None = None,
         xla: bool = False,
+        accumulate: int = 1,
         hooks: Sequence[Hook] = (),
     ):
         self.model = model
@@ -95,6 +104,8 @@ class Trainer:
         self.clip_norm = clip_norm
         self.loss_scale = loss_scale or LossScale()
         self.hooks = list(hooks)
+        self.parts = accumulate or 1
+        self._may_split = accumulate == 0
         self.step = 0
         self.batch: Batch = {}
         self.reports: list[dict[str, float]] = []
@@ -110,6 +121,8 @@ class Trainer:
             raise InputError("xla compiles for one device only")
         self._statistics = [v.value for v in model.non_trainable_variables if v.dtype.startswith("float")]
         self._start_batch = tf.function(self._start_on_replicas, jit_compile=xla)
+        self._start_sums = tf.function(self._zeros_on_replicas, jit_compile=xla)
+        self._add = tf.function(self._add_on_replicas, jit_compile=xla)
         self._update = tf.function(self._update_on_replicas, jit_compile=xla)
 
     @property
@@ -160,9 +173,28 @@ class Trainer:
         return interval > 0 and step // interval > (step - len(self.reports)) // interval
 
     def _train_on(self, batch: Batch, signals: StopSignals) -> None:
-        batch = self._distribute(batch)
-        state = self._start_batch(batch)
+        """All updates on a batch. Where its first one needs more memory than there is, it is divided further."""
+        before = [tf.identity(statistic) for statistic in self._statistics] if self._may_split else []
+        try:
+            self._update_on(batch, signals)
+        except tf.errors.ResourceExhaustedError:
+            size = len(next(iter(batch.values()))) // self._local_replicas
+            parts = next((count for count in range(self.parts + 1, size + 1) if size % count == 0), 0)
+            alone = self._local_replicas == self._replicas  # other workers have not run out of memory
+            if not (self._may_split and parts and alone) or self.reports:
+                raise
+            told = "The memory does not hold %d samples at once: gradients are accumulated from %d parts of %d"
+            logger.warning(told, size, parts, size // parts)
+            self.parts = parts
+            for statistic, value in zip(self._statistics, before, strict=True):
+                statistic.assign(value)
+            self._train_on(batch, signals)
+        self._may_split = False
+
+    def _update_on(self, batch: Batch, signals: StopSignals) -> None:
         self.reports = []
+        parts = self._distribute(batch)
+        states = [self._start_batch(part) for part in parts]
         for index in range(min(self.updates.count, self.total_steps - self.step)):
             rate = self.schedule(self.step)
             for name, value in {"learning_rate": rate, **self.other_rates(self.step)}.items():
@@ -171,26 +203,79 @@ class Trainer:
             scale = tf.constant(self.loss_scale.value)
             active = tuple(self.active(self.step))
             with _without_remapper():
-                report, asked, state = self._update(batch, tf.constant(index), state, scale, asked, active)
+                report, asked = self._update_from(parts, tf.constant(index), states, scale, asked, active)
             self.reports.append({"lr": rate} | {name: float(scalar) for name, scalar in report.items()})
             self.loss_scale.update(self.reports[-1]["finite"] > 0)
             self.step += 1
             agreed = [number for number, count in zip(STOP_SIGNALS, asked.numpy(), strict=True) if count]
             self.stopped_by = agreed[0] if agreed else 0
 
-    def _distribute(self, batch: Batch) -> Batch:
-        """Gives each replica of this process its part of the batch."""
+    def _update_from(
+        self,
+        parts: Sequence[Batch],
+        index: tf.Tensor,
+        states: list[Any],
+        scale: tf.Tensor,
+        asked: tf.Tensor,
+        active: tuple[int, ...],
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """One update from all parts of a batch; `states` become those after it."""
+        *earlier, last = parts
+        sums: tuple = ()
+        if earlier:
+            gradients, before = self._start_sums(active)
+            scalars = []
+            for number, part in enumerate(earlier):
+                gradients, found, states[number] = self._add(part, index, states[number], scale, active, gradients)
+                scalars.append(found)
+            sums = gradients, scalars, before
+        report, asked, states[-1] = self._update(last, index, states[-1], scale, asked, active, sums)
+        return report, asked
+
+    def _distribute(self, batch: Batch) -> list[Batch]:
+        """The parts of the batch, each of which gives each replica of this process its own."""
+        count = self._local_replicas * self.parts
+        if count == 1:
+            return [batch]
+        divided = {name: tf.split(tensor, count) for name, tensor in batch.items()}
+
+        def part(number: int, context: tf.distribute.ReplicaContext | None = None) -> Batch:
+            replica = context.replica_id_in_sync_group % self._local_replicas if context else 0
+            return {name: pieces[replica * self.parts + number] for name, pieces in divided.items()}
+
         if self._replicas == 1:
-            return batch
-
-        def part(context: tf.distribute.ReplicaContext) -> Batch:
-            index = context.replica_id_in_sync_group % self._local_replicas
-            return {name: tf.split(tensor, self._local_replicas)[index] for name, tensor in batch.items()}
-
-        return self.strategy.experimental_distribute_values_from_function(part)
+            return [part(number) for number in range(self.parts)]
+        spread = self.strategy.experimental_distribute_values_from_function
+        return [spread(functools.partial(part, number)) for number in range(self.parts)]
 
     def _start_on_replicas(self, batch: Batch) -> Any:
         return self.strategy.run(self.updates.start, args=(self.model, batch))
+
+    def _zeros_on_replicas(self, active: tuple[int, ...]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """What gradients are added to, and the statistics before they are found."""
+
+        def zeros() -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+            variables = [self.optimizer.variables[position] for position in active]
+            return [tf.zeros_like(v) for v in variables], [tf.identity(v) for v in self._statistics]
+
+        return self.strategy.run(zeros)
+
+    def _add_on_replicas(
+        self,
+        batch: Batch,
+        index: tf.Tensor,
+        state: Any,
+        scale: tf.Tensor,
+        active: tuple[int, ...],
+        gradients: list[tf.Tensor],
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor], Any]:
+        """`gradients` with those of a part of the batch, each replica its own; what to report; the next state."""
+
+        def add(batch, index, state, scale, gradients):
+            found, scalars, state = self._own_gradients(batch, index, state, scale, active)
+            return [total + gradient for total, gradient in zip(gradients, found, strict=True)], scalars, state
+
+        return self.strategy.run(add, args=(batch, index, state, scale, gradients))
 
     def _update_on_replicas(
         self,
@@ -200,9 +285,14 @@ class Trainer:
         scale: tf.Tensor,
         asked: tf.Tensor,
         active: tuple[int, ...],
+        sums: tuple,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, Any]:
-        """One update: gradients on each replica, then the same assignments on all."""
-        arguments = (batch, index, state, scale, asked, active)
+        """One update: gradients on each replica, then the same assignments on all.
+
+        `sums`: of the earlier parts of the batch the gradients, the list of what there is to report, and the
+        statistics before; (): the batch is one part.
+        """
+        arguments = (batch, index, state, scale, asked, active, sums)
         gradients, factors, report, finite, before, asked, state = self.strategy.run(
             self._gradients, args=arguments
         )
@@ -229,22 +319,22 @@ class Trainer:
         scale: tf.Tensor,
         asked: tf.Tensor,
         active: tuple[int, ...],
+        sums: tuple,
     ):
         """On a replica: the gradients of the global batch's loss, clipped, and what to report of them."""
-        before = [tf.identity(statistic) for statistic in self._statistics]
-        variables = [self.optimizer.variables[position] for position in active]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            loss, metrics, state = self.updates.loss(self.model, batch, index, state)
-            scaled = loss * scale
-        gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        state = tf.nest.map_structure(tf.stop_gradient, state)
-        scalars = tf.concat([tf.stack([loss, *metrics.values()]), asked], axis=0)
+        earlier, reported, before = sums or ([], [], [tf.identity(statistic) for statistic in self._statistics])
+        gradients, scalars, state = self._own_gradients(batch, index, state, scale, active)
+        if sums:
+            gradients = [total + gradient for total, gradient in zip(earlier, gradients, strict=True)]
+            scalars = {name: tf.add_n([part[name] for part in reported] + [scalars[name]]) for name in scalars}
+        names = list(scalars)
+        scalars = tf.concat([tf.stack([scalars[name] for name in names]), asked], axis=0)
         if self._replicas > 1:
             context = tf.distribute.get_replica_context()
             gradients, scalars = context.all_reduce(tf.distribute.ReduceOp.SUM, (gradients, scalars))
-        parts = self._replicas if self.updates.reduction == "mean" else 1
-        loss, *sums = tf.unstack(scalars[: 1 + len(metrics)])
+        count = self._replicas * (1 + len(reported))
+        parts = count if self.updates.reduction == "mean" else 1
+        loss, *totals = tf.unstack(scalars[: len(names)])
         loss = loss / parts
         gradients = [gradient / (scale * parts) for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
@@ -252,9 +342,21 @@ class Trainer:
         if self.clip_norm:
             factor = tf.minimum(1.0, self.clip_norm / (norm + 1e-6))
             gradients = [gradient * factor for gradient in gradients]
-        report = {name: total / self._replicas for name, total in zip(metrics, sums, strict=True)}
+        report = {name: total / count for name, total in zip(names[1:], totals, strict=True)}
         report |= {"loss": loss, "gradient_norm": norm, "finite": tf.cast(finite, tf.float32)}
         return gradients, self.optimizer.factors(), report, finite, before, scalars[-len(STOP_SIGNALS) :], state
+
+    def _own_gradients(
+        self, batch: Batch, index: tf.Tensor, state: Any, scale: tf.Tensor, active: tuple[int, ...]
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor], Any]:
+        """On a replica: gradients of its own scaled loss, {'loss': ..., what else to report}, the next state."""
+        variables = [self.optimizer.variables[position] for position in active]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            loss, metrics, state = self.updates.loss(self.model, batch, index, state)
+            scaled = loss * scale
+        gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return gradients, {"loss": loss} | metrics, tf.nest.map_structure(tf.stop_gradient, state)
 
     def _sum_over_replicas(self, number: float) -> float:
         """The sum of what all replicas have; no worker gets past it before all have come here."""

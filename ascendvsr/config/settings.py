@@ -77,16 +77,17 @@ _DATA = {
     "layout": word(
         "reds",
         "how clips lie in folders; see ascendcv.dataloader.layouts",
-        ("reds", "pairs", "dvd", "gopro", "davis", "vimeo", "random"),
+        ("reds", "pairs", "dvd", "gopro", "davis", "set8", "vid4", "udm10", "vimeo", "random"),
     ),
-    "data_dir": path("data/reds", "the data set"),
+    "data_dir": path("data/reds", "the data set: a folder, or an LMDB of BasicSR or KAIR"),
     "train_set": name(
         "train.json",
-        "reds: a file in data_dir/sets; dvd, gopro, vimeo: train, test (full); else a folder in data_dir, or '.'",
+        "reds: a file in data_dir/sets, or train, val, reds4, full; dvd, gopro, vimeo: train, test (full); else a "
+        "folder in data_dir, or '.'",
     ),
     "eval_set": name("val.json", "the same, of the clips that measure"),
     "lq_folder": name(
-        "", "of the input; '': the layout's own name; pairs: blur, vimeo: vimeo_septuplet_matlabLRx4"
+        "", "of the input, or an LMDB; '': the layout's own name; pairs: blur, vimeo: vimeo_septuplet_matlabLRx4"
     ),
     "gt_folder": name("", "of the ground truth; '': the layout's own name; pairs: gt, vimeo: vimeo_septuplet"),
     "gamma": flag(False, "gopro: blurred frames averaged with a camera's gamma (blur_gamma), not linearly (blur)"),
@@ -97,7 +98,16 @@ _DATA = {
         "names of clips that are never trained on; where any are in eval_set, they are all of it",
         name("", "a clip's name"),
     ),
-    "train_batch_size": integer(4, "samples per device", low=1, high=100_000),
+    "global_batch_size": integer(
+        0, "samples per update, divided among all devices: a recipe's own; 0: not said", high=100_000
+    ),
+    "train_batch_size": integer(
+        None,
+        "samples per device and update; None: its part of global_batch_size, or 4 where that is not said",
+        low=1,
+        high=100_000,
+        optional=True,
+    ),
     "train_raw_size": listing(
         [180, 320],
         "changes nothing: the TensorFlow release had to be told how large frames are",
@@ -138,6 +148,14 @@ _DATA = {
     "augment": _AUGMENT,
     "num_threads": integer(1, "threads that read and crop", low=1, high=1024),
     "read_mode": word("tf", "which library decodes", ("tf", "python")),
+    "on_error": word(
+        "replace", "a frame that cannot be read: replace the sample by another, or stop", ("replace", "stop")
+    ),
+    "degrade": listing(
+        [],
+        "steps that make the input of the ground truth while training, as 'bicubic scale=4'; see docs/data.md",
+        name("", "a step"),
+    ),
     "eval_batch_size": integer(1, "windows restored at once; batch of a frozen graph (-1: any)", low=1, also=(-1,)),
     "eval_in_size": listing(
         [180, 320],
@@ -213,6 +231,12 @@ _SOLVER = {
         "pattern": text("", "freeze every name that does not match, until a step; '': none"),
         "until_step": integer(0, "that step"),
     },
+    "accumulate": integer(
+        0,
+        "parts of a device's samples that go through the network one after the other, their gradients added up; 0: as "
+        "many as its memory asks for",
+        high=100_000,
+    ),
     "grad_clip_norm": number(0.0, "largest norm of the gradient; 0: any", high=1e30),
     "ema_decay": number(0.0, "decay of the moving average of the weights; 0: none", high=0.9999999),
     "mix_precision": flag(False, "layers compute in mix_precision_dtype; weights stay float32"),

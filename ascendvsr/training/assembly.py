@@ -19,7 +19,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.models.builder import build_model
 from ascendvsr.models.card import imported
 from ascendvsr.models.training import Training
-from ascendvsr.training.data import training_batches
+from ascendvsr.training.data import batches_for_trainer
 from ascendvsr.training.groups import make_groups
 from ascendvsr.training.hooks import make_hooks
 from ascendvsr.training.plan import Plan
@@ -42,6 +42,8 @@ def make_trainer(plan: Plan) -> Trainer:
             logger.warning(warning)
     else:
         begin(plan, training, trainer)
+    for note in plan.notes if plan.is_chief else ():
+        logger.warning(note)
     logger.info(
         "Training %s with %d weights on %d x %s: %d samples per step, steps %d to %d, %d per epoch",
         plan.card.name,
@@ -92,6 +94,7 @@ def build_trainer(plan: Plan, training: Training) -> Trainer:
         clip_norm=solver.grad_clip_norm,
         loss_scale=loss_scale,
         xla=solver.xla,
+        accumulate=solver.accumulate,
     )
 
 
@@ -100,7 +103,9 @@ def _batches(plan: Plan, training: Training) -> Callable[[int], Iterable[Batch]]
     shard = (plan.worker, plan.workers)
     if not plan.card.reads_clips:
         return functools.partial(training.batches, shard, plan.batch_size)
-    return functools.partial(training_batches, plan.cfg, plan.clips, shard, plan.batch_size, target=training.target)
+    return functools.partial(
+        batches_for_trainer, plan.cfg, plan.clips, shard, plan.batch_size, target=training.target
+    )
 
 
 def _precision(cfg: CfgNode, loss_scale: LossScale) -> str:

@@ -55,6 +55,7 @@ class Plan:
         newest: the checkpoint that the run goes on from; None: it begins.
         initial_weights: of `init_from`, where it begins.
         batch_size: samples per batch, over all devices.
+        notes: what is to be known of the run before it begins, a line each.
         steps_per_epoch: updates per pass over the data.
         epochs_ahead: updates that the count of epochs is ahead of the steps, see `ascendcv.runner.trainer.Trainer`.
         schedule: update -> learning rate.
@@ -72,6 +73,7 @@ class Plan:
     newest: Path | None
     initial_weights: dict[str, np.ndarray] | None
     batch_size: int
+    notes: list[str]
     steps_per_epoch: int
     epochs_ahead: int
     schedule: Schedule
@@ -127,7 +129,7 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
     store = CheckpointStore(
         cfg.output_dir, card.name, solver.keep_checkpoints, solver.keep_best, lowest=solver.best_is == "lowest"
     )
-    batch_size = cfg.data.train_batch_size * max(cfg.rank_size, len(cluster.workers) if cluster else 1)
+    batch_size, notes = divided_batch(cfg, max(cfg.rank_size, len(cluster.workers) if cluster else 1))
     newest = None if finds_rate else _newest(cfg, store)
     if solver.save_mat:
         require_scipy()
@@ -154,10 +156,40 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         newest=newest,
         initial_weights=initial_weights,
         batch_size=batch_size,
+        notes=notes,
         steps_per_epoch=epoch,
         epochs_ahead=ahead,
         **(_rising(cfg) if finds_rate else _scheduled(cfg, epoch, ahead)),
     )
+
+
+def divided_batch(cfg: CfgNode, devices: int) -> tuple[int, list[str]]:
+    """Samples per update, over all devices, and what is to be said of that.
+
+    Raises `InputError` for samples that the devices, or the parts that their gradients are accumulated from, cannot
+    share.
+    """
+    data, parts, notes = cfg.data, cfg.solver.accumulate or 1, []
+    own = data.train_batch_size
+    if own is None and data.global_batch_size % devices:
+        raise InputError(
+            f"data.global_batch_size is {data.global_batch_size}, which {devices} devices cannot share alike: "
+            "choose a multiple, or another number of devices"
+        )
+    own = own or data.global_batch_size // devices or 4
+    if own % parts:
+        raise InputError(
+            f"solver.accumulate is {parts}, and each device has {own} samples, which so many parts cannot share "
+            "alike"
+        )
+    size = own * devices
+    if data.global_batch_size and size != data.global_batch_size:
+        notes.append(
+            f"The global batch is {size} samples ({devices} x data.train_batch_size {own}), and the recipe's is "
+            f"{data.global_batch_size} (data.global_batch_size): without data.train_batch_size it is divided among "
+            "the devices"
+        )
+    return size, notes
 
 
 def _read_cluster(cfg: CfgNode) -> Cluster | None:

@@ -124,7 +124,7 @@ def test_another_scale_is_refused():
 )
 def test_the_recipes_are_the_published_ones(name, frames, mirror):
     cfg = load_config(f"basicvsr/basicvsr_x4_{name}")
-    assert (cfg.model.num_frames, cfg.data.mirror, cfg.data.train_batch_size) == (frames, mirror, 8)
+    assert (cfg.model.num_frames, cfg.data.mirror, cfg.data.global_batch_size) == (frames, mirror, 8)
     schedule, optimizer = cfg.solver.lr_schedule, cfg.solver.optimizer
     assert (schedule.type, schedule.base_lr, schedule.min_lr) == ("CosineAnnealingRestart", 2e-4, 1e-7)
     assert schedule.total_steps == [300_000]

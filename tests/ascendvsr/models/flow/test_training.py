@@ -53,7 +53,7 @@ def test_the_recipe_is_the_paper_s(name):
     schedule, optimizer = cfg.solver.lr_schedule, cfg.solver.optimizer
     assert (schedule.type, schedule.unit, schedule.base_lr) == ("MultiStep", "epochs", 1e-4)
     assert (schedule.total_steps, schedule.milestones, schedule.gamma) == ([216], [108, 144, 180], 0.5)
-    assert (optimizer.type, optimizer.weight_decay, cfg.data.train_batch_size) == ("Adam", 4e-4, 8)
+    assert (optimizer.type, optimizer.weight_decay, cfg.data.global_batch_size) == ("Adam", 4e-4, 8)
 
 
 def test_the_loss_reports_errors_in_pixels():
