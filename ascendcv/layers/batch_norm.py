@@ -7,6 +7,7 @@ from ascendcv.ops.replicas import count_replicas
 from ascendcv.ops.sampling import at_least_float32
 
 
+@keras.saving.register_keras_serializable("ascendcv")
 class BatchNorm(keras.layers.BatchNormalization):
     """Normalises [N, H, W, C] over N, H and W; in training over all replicas of a distributed step.
 

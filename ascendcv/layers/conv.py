@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.conv2d import check, conv2d, finish
 
 
+@serializable("ascendcv")
 class Conv2D(keras.Layer):
     """2-D convolution, padded with zeros on all sides alike.
 
@@ -77,6 +79,15 @@ class Conv2D(keras.Layer):
                 initializer=self.bias_initializer or keras.initializers.RandomUniform(-limit, limit),
                 autocast=False,
             )
+
+    def compute_output_shape(self, x_shape, residual_shape=None):
+        batch, *sides, _ = x_shape
+        lengths = zip(sides, self.kernel_shape, self.padding, strict=True)
+        sides = [
+            side and (side + 2 * padding - self.dilation * (taps - 1) - 1) // self.stride + 1
+            for side, taps, padding in lengths
+        ]
+        return (batch, *sides, self.filters)
 
     def call(self, x, residual=None):
         x = ops.cast(x, self.compute_dtype)

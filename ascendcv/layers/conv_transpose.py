@@ -4,10 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.conv2d import conv2d, kernel_serves
 from ascendcv.ops.shuffle import pixel_shuffle
 
 
+@serializable("ascendcv")
 class Conv2DTranspose(keras.Layer):
     """2-D transposed convolution: the transpose of a convolution that pads all sides alike.
 
@@ -66,6 +68,11 @@ class Conv2DTranspose(keras.Layer):
                 initializer=self.bias_initializer or keras.initializers.RandomUniform(-limit, limit),
                 autocast=False,
             )
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, _ = input_shape
+        more = self.kernel_size - 2 * self.padding + self.output_padding
+        return (batch, *(side and (side - 1) * self.stride + more for side in sides), self.filters)
 
     def call(self, x):
         x = ops.cast(x, self.compute_dtype)

@@ -4,9 +4,11 @@ import keras
 from keras import ops
 
 from ascendcv.layers.conv import Conv2D
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.deform_conv import deform_conv2d
 
 
+@serializable("ascendcv")
 class DCNv2Pack(keras.Layer):
     """Modulated deformable convolution with its own convolution for offsets and mask.
 
@@ -60,6 +62,9 @@ class DCNv2Pack(keras.Layer):
         )
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros", autocast=False)
         self.conv_offset.build(feat_shape)
+
+    def compute_output_shape(self, x_shape, feat_shape):
+        return (*self.conv_offset.compute_output_shape(feat_shape)[:-1], self.filters)
 
     def call(self, x, feat):
         conv_offset = self.conv_offset(feat)

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.conv2d import check, conv2d, finish
 
 
+@serializable("ascendcv")
 class FrameConv(keras.Layer):
     """Convolution of clips with kernels of one frame, padded with zeros on all sides alike.
 
@@ -58,6 +60,10 @@ class FrameConv(keras.Layer):
         self.bias = self.add_weight(
             name="bias", shape=(self.filters,), initializer=self.bias_initializer or uniform, autocast=False
         )
+
+    def compute_output_shape(self, clip_shape, residual_shape=None):
+        batch, count, *sides, _ = clip_shape
+        return (batch, count, *(side and (side - 1) // self.stride + 1 for side in sides), self.filters)
 
     def call(self, clip, residual=None):
         batch, count, height, width, channels = ops.shape(clip)

@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from ascendcv.layers.saving import serializable
 
+
+@serializable("ascendcv")
 class Linear(keras.Layer):
     """x @ kernel + bias on the last axis, as torch.nn.Linear.
 
@@ -23,6 +26,9 @@ class Linear(keras.Layer):
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=uniform, autocast=False)
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.units,), initializer=uniform, autocast=False)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
 
     def call(self, x):
         shape = ops.shape(x)

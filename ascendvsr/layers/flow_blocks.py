@@ -4,12 +4,11 @@ PWC-Net: CNNs for Optical Flow Using Pyramid, Warping, and Cost Volume (Sun et a
 of its ports have names of their own for the same layers: each network's `official_names` translates.
 """
 
-from collections.abc import Callable
-
 import keras
 from keras import ops
 
 from ascendcv.layers.conv import Conv2D
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.sampling import at_least_float32
 from ascendcv.ops.warp import warp
 
@@ -57,6 +56,11 @@ def head_dtype(layer: keras.Layer) -> str:
     return "float64" if layer.compute_dtype == "float64" else "float32"
 
 
+def initialization(start: str) -> dict:
+    """Arguments of `Conv2D` and `Conv2DTranspose`: 'pytorch' for their own, or 'he': `he_initialisation`."""
+    return {"pytorch": dict, "he": he_initialisation}[start]()
+
+
 def he_initialisation() -> dict:
     """Initialisers for `Conv2D` and `Conv2DTranspose`: He's normal distribution by fan_in, biases 0.
 
@@ -67,23 +71,38 @@ def he_initialisation() -> dict:
     return {"kernel_initializer": normal, "bias_initializer": "zeros"}
 
 
+@serializable("ascendvsr")
 class FeaturePyramid(keras.Layer):
     """Features at six levels, each half the size of the one before: [N, H, W, 3] -> list, the finest first.
 
     Args:
         convs_per_level: 3x3 convolutions of a level, the first of them with stride 2.
-        start: gives the initialisers of a convolution, as `Conv2D`'s arguments; `dict` for PyTorch's.
+        start: how kernels begin, see `initialization`.
     """
 
-    def __init__(self, convs_per_level: int, start: Callable[[], dict] = dict, **kwargs):
+    def __init__(self, convs_per_level: int, start: str = "pytorch", **kwargs):
         super().__init__(**kwargs)
         self.convs = [
             [
-                Conv2D(channels, stride=2 if k == 0 else 1, activation=SLOPE, **start())
+                Conv2D(channels, stride=2 if k == 0 else 1, activation=SLOPE, **initialization(start))
                 for k in range(convs_per_level)
             ]
             for channels in PYRAMID_CHANNELS
         ]
+
+    def build(self, frames_shape):
+        shape = frames_shape
+        for conv in (conv for convs in self.convs for conv in convs):
+            conv.build(shape)
+            shape = (*shape[:-1], conv.filters)
+
+    def compute_output_shape(self, frames_shape):
+        shape, levels = frames_shape, []
+        for convs in self.convs:
+            for conv in convs:
+                shape = conv.compute_output_shape(shape)
+            levels.append(shape)
+        return levels
 
     def call(self, frames):
         x, levels = frames, []
@@ -94,6 +113,7 @@ class FeaturePyramid(keras.Layer):
         return levels
 
 
+@serializable("ascendvsr")
 class DenseEstimator(keras.Layer):
     """Flow of one level from everything that is known there, by densely connected convolutions.
 
@@ -101,12 +121,26 @@ class DenseEstimator(keras.Layer):
     the units of the network, computed in float32 at least. `start` as in `FeaturePyramid`.
     """
 
-    def __init__(self, start: Callable[[], dict] = dict, **kwargs):
+    def __init__(self, start: str = "pytorch", **kwargs):
         super().__init__(**kwargs)
         self.conv1, self.conv2, self.conv3, self.conv4, self.conv5 = (
-            Conv2D(channels, activation=SLOPE, **start()) for channels in ESTIMATOR_CHANNELS
+            Conv2D(channels, activation=SLOPE, **initialization(start)) for channels in ESTIMATOR_CHANNELS
         )
-        self.conv_last = Conv2D(2, **start(), dtype=head_dtype(self))
+        self.conv_last = Conv2D(2, **initialization(start), dtype=head_dtype(self))
+
+    def build(self, x_shape):
+        *place, channels = x_shape
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5, self.conv_last):
+            conv.build((*place, channels))
+            channels += conv.filters
+
+    def compute_output_shape(self, x_shape):
+        *place, channels = x_shape
+        return (*place, channels + sum(ESTIMATOR_CHANNELS)), (*place, 2)
+
+    def compute_output_spec(self, x):
+        features, flow = self.compute_output_shape(x.shape)
+        return keras.KerasTensor(features, self.compute_dtype), keras.KerasTensor(flow, head_dtype(self))
 
     def call(self, x):
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
@@ -114,19 +148,31 @@ class DenseEstimator(keras.Layer):
         return x, self.conv_last(x)
 
 
+@serializable("ascendvsr")
 class ContextNetwork(keras.Layer):
     """What refines the finest flow, by dilated convolutions: [N, h, w, C] -> [N, h, w, 2], to be added to it.
 
     `start` as in `FeaturePyramid`.
     """
 
-    def __init__(self, start: Callable[[], dict] = dict, **kwargs):
+    def __init__(self, start: str = "pytorch", **kwargs):
         super().__init__(**kwargs)
         self.convs = [
-            Conv2D(channels, dilation=dilation, activation=SLOPE, **start())
+            Conv2D(channels, dilation=dilation, activation=SLOPE, **initialization(start))
             for channels, dilation in CONTEXT_LAYERS
         ]
-        self.convs.append(Conv2D(2, **start(), dtype=head_dtype(self)))
+        self.convs.append(Conv2D(2, **initialization(start), dtype=head_dtype(self)))
+
+    def build(self, x_shape):
+        for conv in self.convs:
+            conv.build(x_shape)
+            x_shape = (*x_shape[:-1], conv.filters)
+
+    def compute_output_shape(self, x_shape):
+        return (*x_shape[:-1], 2)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(self.compute_output_shape(x.shape), head_dtype(self))
 
     def call(self, x):
         for conv in self.convs:

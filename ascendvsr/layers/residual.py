@@ -3,8 +3,10 @@
 import keras
 
 from ascendcv.layers.conv import Conv2D
+from ascendcv.layers.saving import serializable
 
 
+@serializable("ascendvsr")
 class ResidualBlockNoBN(keras.Layer):
     """x + conv2(relu(conv1(x))), without batch normalization.
 
@@ -20,6 +22,9 @@ class ResidualBlockNoBN(keras.Layer):
     def build(self, input_shape):
         self.conv1.build(input_shape)
         self.conv2.build(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
     def call(self, x):
         return self.conv2(self.conv1(x), residual=x)

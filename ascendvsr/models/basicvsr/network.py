@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from ascendcv.layers.conv import Conv2D
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.resize import resize
 from ascendcv.ops.shuffle import pixel_shuffle
 from ascendcv.ops.warp import warp
@@ -19,14 +20,14 @@ from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.residual import ResidualBlockNoBN
 from ascendvsr.layers.turns import in_turn
 from ascendvsr.models.flow.spynet import SpyNet
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import Network
 
 SCALE = 4
 SMALLEST_SIDE = 33  # of a frame between which the original's SpyNet can estimate motion
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class BasicVSR(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class BasicVSR(Network):
     """Restores all frames of a clip, four times as large.
 
     Args:
@@ -46,13 +47,11 @@ class BasicVSR(Pretrained, keras.Model):
 
     time = "clip"
     scale = SCALE
-    in_channels = 3
 
     def __init__(self, num_feat: int = 64, num_block: int = 30, **kwargs):
         # Frames and flows stay in float32, whatever the layers compute in.
         super().__init__(autocast=False, **kwargs)
         self.num_feat = num_feat
-        self.num_block = num_block
         self.spynet = SpyNet()
         self.backward_trunk = ConvResidualBlocks(num_feat, num_block)
         self.forward_trunk = ConvResidualBlocks(num_feat, num_block)
@@ -61,9 +60,9 @@ class BasicVSR(Pretrained, keras.Model):
         self.upconv2 = Conv2D(64 * 4, activation=0.1)
         self.conv_hr = Conv2D(64, activation=0.1)
         self.conv_last = Conv2D(3)
-        self.build()
+        self.build((None, None, None, None, self.in_channels))
 
-    def build(self, clip_shape=None):
+    def build(self, clip_shape):
         """All weights, layer by layer: symbolic calls would pass through both branches."""
         place = (None, None, None)
         for trunk in (self.backward_trunk, self.forward_trunk):
@@ -138,10 +137,8 @@ class BasicVSR(Pretrained, keras.Model):
         _, height, width, _ = ops.shape(frame)
         return resize(frame, (height * SCALE, width * SCALE)) + ops.cast(residual, frame.dtype)
 
-    def get_config(self):
-        return {**super().get_config(), "num_feat": self.num_feat, "num_block": self.num_block}
 
-
+@serializable("ascendvsr")
 class ConvResidualBlocks(keras.Layer):
     """A convolution and residual blocks: [N, H, W, C] -> [N, H, W, num_feat].
 
@@ -159,6 +156,9 @@ class ConvResidualBlocks(keras.Layer):
         self.main["0"].build(x_shape)
         for block in self.main["2"]:
             block.build((*x_shape[:-1], self.main["0"].filters))
+
+    def compute_output_shape(self, x_shape):
+        return (*x_shape[:-1], self.main["0"].filters)
 
     def call(self, x):
         x = self.main["0"](x)

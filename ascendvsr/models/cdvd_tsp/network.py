@@ -13,12 +13,13 @@ from keras import ops
 
 from ascendcv.layers.conv import Conv2D
 from ascendcv.layers.conv_transpose import Conv2DTranspose
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.sharpness_prior import sharpness_prior
 from ascendcv.ops.warp import warp
 from ascendvsr.layers.flow_blocks import visible
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.models.flow.pwcnet import PWCNet
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import Network
 
 _CHANNELS = 3  # of frames: the flow network and the cascade take nothing else
 _KERNEL = 5
@@ -35,8 +36,8 @@ class Frames(NamedTuple):
         return Frames(self.pixels[begin:end], [level[begin:end] for level in self.features])
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class CDVDTSP(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class CDVDTSP(Network):
     """Deblurs the middle frame of a window.
 
     Args:
@@ -56,8 +57,6 @@ class CDVDTSP(Pretrained, keras.Model):
     frames.
     """
 
-    time = "window"
-    scale = 1
     size_multiple = 4
 
     def __init__(
@@ -79,17 +78,6 @@ class CDVDTSP(Pretrained, keras.Model):
             raise ValueError(f"frames have {_CHANNELS} channels, not {in_channels} and {out_channels}")
         # Flow, and frames that are handed on from stage to stage, stay in float32 whatever the layers compute in.
         super().__init__(autocast=False, **kwargs)
-        self.config = {
-            "in_channels": in_channels,
-            "n_sequence": n_sequence,
-            "out_channels": out_channels,
-            "n_resblock": n_resblock,
-            "n_feat": n_feat,
-            "is_mask_filter": is_mask_filter,
-            "impl": impl,
-            "size": size,
-        }
-        self.in_channels = in_channels
         self.num_frame = n_sequence
         self.center_frame_idx = n_sequence // 2
         self.is_mask_filter = is_mask_filter
@@ -98,11 +86,11 @@ class CDVDTSP(Pretrained, keras.Model):
         self.official_names = {"flow_net": "flow_net.moduleNetwork"}
         self.flow_net = PWCNet(impl=impl)
         self.recons_net = ReconstructionNetwork(out_channels, n_resblock, n_feat)
+        self.build((None, n_sequence, None, None, in_channels))
 
-        # Three frames and the prior. The flow network has built itself, and there is nothing else to build: a
-        # symbolic call of the whole cascade would take seconds. JAX wants to know that sides are multiples of 4.
-        self.recons_net(keras.Input((4, 4, 3 * in_channels + 1)))
-        self.built = True
+    def build(self, clip_shape):
+        """What the flow network has not built itself; its input is three frames and the prior."""
+        self.recons_net.build((None, None, None, 3 * _CHANNELS + 1))
 
     def call(self, clip):
         return self.stages(clip)[-1][0]
@@ -178,10 +166,8 @@ class CDVDTSP(Pretrained, keras.Model):
         restored = self.recons_net(ops.concatenate([*aligned, prior], axis=-1))
         return ops.cast(restored, middle.pixels.dtype)
 
-    def get_config(self):
-        return {**super().get_config(), **self.config}
 
-
+@serializable("ascendvsr")
 class ReconstructionNetwork(keras.Layer):
     """An encoder and decoder with sums across: [N, H, W, 10] -> [N, H, W, out_channels]; H, W multiples of 4.
 
@@ -208,6 +194,16 @@ class ReconstructionNetwork(keras.Layer):
         steps += [f"decoder_second.{n_resblock}", f"decoder_first.{n_resblock}"]
         self.official_names = {step: f"{step}.0" for step in steps}
 
+    def build(self, x_shape):
+        *place, channels = x_shape
+        encoder = (*self.inBlock, *self.encoder_first, *self.encoder_second)
+        for layer in (*encoder, *self.decoder_second, *self.decoder_first, *self.outBlock):
+            layer.build((*place, channels))
+            channels = layer.filters
+
+    def compute_output_shape(self, x_shape):
+        return (*x_shape[:-1], self.outBlock[-1].filters)
+
     def call(self, x):
         full = _encoded(self.inBlock, x)
         half = _encoded(self.encoder_first, full)
@@ -220,17 +216,22 @@ class ReconstructionNetwork(keras.Layer):
         return last(full)
 
 
+@serializable("ascendvsr")
 class ResBlock(keras.Layer):
     """x + conv2(relu(conv1(x))) with 5x5 convolutions. Source: CDVD-TSP `ResBlock`."""
 
     def __init__(self, filters: int, **kwargs):
         super().__init__(**kwargs)
+        self.filters = filters
         self.conv1 = Conv2D(filters, _KERNEL, activation="relu")
         self.conv2 = Conv2D(filters, _KERNEL)
 
     def build(self, input_shape):
         self.conv1.build(input_shape)
         self.conv2.build(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
     def call(self, x):
         return self.conv2(self.conv1(x), residual=x)

@@ -14,14 +14,15 @@ from keras import ops
 from ascendcv.layers.batch_norm import BatchNorm
 from ascendcv.layers.conv import Conv2D
 from ascendcv.layers.conv_transpose import Conv2DTranspose
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.color import rgb_to_ycbcr, ycbcr_to_rgb
 from ascendcv.utils.errors import InputError
 from ascendvsr.layers.padding import to_multiple
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import Network
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class DBN(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class DBN(Network):
     """Restores the middle frame of a window of blurred frames.
 
     Args:
@@ -48,8 +49,6 @@ class DBN(Pretrained, keras.Model):
     Source: visinf/deblur-devil `models.deblurring.dbn.DBN`.
     """
 
-    time = "window"
-    scale = 1
     size_multiple = 8
 
     def __init__(
@@ -66,15 +65,6 @@ class DBN(Pretrained, keras.Model):
     ):
         # Frames enter in float32, whatever the layers compute in: the middle one is added to the result.
         super().__init__(autocast=False, **kwargs)
-        self.config = {
-            "num_frame": num_frame,
-            "num_feat": num_feat,
-            "init_type": init_type,
-            "output_layer": output_layer,
-            "color_space": color_space,
-            "nonblind_denoising": nonblind_denoising,
-            "size": size,
-        }
         if nonblind_denoising and color_space != "rgb":
             raise InputError(f"nonblind_denoising is for color_space rgb, not {color_space}")
         self.num_frame = num_frame
@@ -84,7 +74,11 @@ class DBN(Pretrained, keras.Model):
         self.in_channels = 4 if nonblind_denoising else 3
         self.size = size
         self.dbn_net = EncoderDecoder(3 * num_frame + nonblind_denoising, num_feat, init_type)
-        self(keras.Input((num_frame, None, None, self.in_channels)))
+        self.build((None, num_frame, None, None, self.in_channels))
+
+    def build(self, clip_shape):
+        """All weights: the network sees the frames side by side, and the middle one's map of noise."""
+        self.dbn_net.build((None, None, None, 3 * self.num_frame + self.in_channels - 3))
 
     def call(self, clip, training=False):
         _, _, height, width, _ = ops.shape(clip)
@@ -94,9 +88,6 @@ class DBN(Pretrained, keras.Model):
             frames.append(clip[:, self.center_frame_idx, ..., 3:])
         restored = restore_center(self, self.dbn_net, frames, training)
         return restored[:, :height, :width] if self.size == "pad" else restored
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}
 
 
 def middle_of(num_frame: int) -> int:
@@ -127,6 +118,7 @@ def restore_center(model, dbn_net, frames: list, training: bool):
     return restored if training else ops.clip(restored, 0.0, 1.0)
 
 
+@serializable("ascendvsr")
 class EncoderDecoder(keras.Layer):
     """[N, H, W, in_channels] -> the residual [N, H, W, 3]; H and W multiples of 8.
 
@@ -170,6 +162,16 @@ class EncoderDecoder(keras.Layer):
         self.u3 = _deconv(n, start)
         self.f14 = _conv(in_channels, start)
         self.f15 = _conv(3, start)
+
+    def build(self, x_shape):
+        *place, channels = x_shape
+        for name in _LAYERS:
+            for layer in getattr(self, name):
+                layer.build((*place, channels))
+                channels = getattr(layer, "filters", channels)
+
+    def compute_output_shape(self, x_shape):
+        return (*x_shape[:-1], 3)
 
     def call(self, x, training=False):
         def normalized(layers: list, x):
@@ -226,6 +228,12 @@ class KernelInitializer(keras.initializers.Initializer):
 
     def get_config(self):
         return {"init_type": self.init_type}
+
+
+_LAYERS = (
+    *("f0", "d1", "f1", "f2", "d2", "f3", "f4", "f5", "d3", "f6", "f7", "f8"),
+    *("u1", "f9", "f10", "f11", "u2", "f12", "f13", "u3", "f14", "f15"),
+)
 
 
 def _conv(filters: int, start: KernelInitializer, kernel_size: int = 3, stride: int = 1) -> list[keras.Layer]:

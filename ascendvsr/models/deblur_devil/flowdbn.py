@@ -6,9 +6,9 @@ middle frame by the optical flow of a network that was trained before and stays 
 
 from collections.abc import Callable, Sequence
 
-import keras
 from keras import ops
 
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.warp import warp
 from ascendcv.utils.errors import InputError
 from ascendvsr.layers.padding import to_multiple
@@ -16,13 +16,13 @@ from ascendvsr.layers.streams import restore_by_frame
 from ascendvsr.models.deblur_devil.dbn import EncoderDecoder, middle_of, restore_center
 from ascendvsr.models.flow.flownet1s import FlowNet1S
 from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import Network
 
 _FLOW_NETWORKS = {"pwcnet": PWCNetDevil, "flownet1s": FlowNet1S}
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class FlowDBN(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class FlowDBN(Network):
     """Restores the middle frame of a window of blurred frames.
 
     Args:
@@ -41,10 +41,7 @@ class FlowDBN(Pretrained, keras.Model):
     Source: visinf/deblur-devil `models.deblurring.flowdbn.FlowDBN`.
     """
 
-    time = "window"
-    scale = 1
     size_multiple = 8
-    in_channels = 3
 
     def __init__(
         self,
@@ -63,17 +60,6 @@ class FlowDBN(Pretrained, keras.Model):
         super().__init__(autocast=False, **kwargs)
         if prewarping not in _FLOW_NETWORKS:
             raise InputError(f"prewarping is {prewarping!r}; it should be one of {', '.join(_FLOW_NETWORKS)}")
-        self.config = {
-            "num_frame": num_frame,
-            "num_feat": num_feat,
-            "init_type": init_type,
-            "output_layer": output_layer,
-            "color_space": color_space,
-            "prewarping": prewarping,
-            "div_flow": div_flow,
-            "impl": impl,
-            "size": size,
-        }
         self.official_names = {"dbn_net": "flowdbn.dbn_net", "flow_network": "flowdbn.warping_network.network"}
         self.num_frame = num_frame
         self.center_frame_idx = middle_of(num_frame)
@@ -86,7 +72,11 @@ class FlowDBN(Pretrained, keras.Model):
         self.flow_network = _FLOW_NETWORKS[prewarping](div_flow=div_flow, **options)
         self.flow_network.trainable = False
         self.dbn_net = EncoderDecoder(3 * (2 * num_frame - 1), num_feat, init_type)
-        self(keras.Input((num_frame, None, None, 3)))
+        self.build((None, num_frame, None, None, self.in_channels))
+
+    def build(self, clip_shape):
+        """What the flow network has not built itself, which sees the frames and the warped neighbours."""
+        self.dbn_net.build((None, None, None, 3 * (2 * self.num_frame - 1)))
 
     def call(self, clip, training=False):
         batch, _, height, width, channels = ops.shape(clip)
@@ -137,6 +127,3 @@ class FlowDBN(Pretrained, keras.Model):
         Returns what `ascendvsr.layers.streams.restore_by_frame` does.
         """
         return restore_by_frame(self.features, self.restore, compiled, self.scale)
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}

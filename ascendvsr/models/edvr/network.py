@@ -12,19 +12,20 @@ from keras import ops
 
 from ascendcv.layers.conv import Conv2D
 from ascendcv.layers.deform_conv import DCNv2Pack
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.pool import avg_pool2d, max_pool2d
 from ascendcv.ops.resize import resize
 from ascendcv.ops.shuffle import pixel_shuffle
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.residual import ResidualBlockNoBN
 from ascendvsr.layers.streams import restore_by_frame
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import Network
 
 SLOPE = 0.1  # of the leaky ReLU below 0
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class EDVR(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class EDVR(Network):
     """Restores the middle frame of a window: x4 super-resolution, or deblurring at the input's size.
 
     Args:
@@ -78,22 +79,6 @@ class EDVR(Pretrained, keras.Model):
             raise ValueError(f"num_feat={num_feat} should be a multiple of deformable_groups={deformable_groups}")
         # Frames enter in float32, whatever the layers compute in: the skip connection adds them to the result.
         super().__init__(autocast=False, **kwargs)
-        self.config = {
-            "num_in_ch": num_in_ch,
-            "num_out_ch": num_out_ch,
-            "num_feat": num_feat,
-            "num_frame": num_frame,
-            "deformable_groups": deformable_groups,
-            "num_extract_block": num_extract_block,
-            "num_reconstruct_block": num_reconstruct_block,
-            "center_frame_idx": center_frame_idx,
-            "hr_in": hr_in,
-            "with_predeblur": with_predeblur,
-            "with_tsa": with_tsa,
-            "num_hr_feat": num_hr_feat,
-            "impl": impl,
-            "size": size,
-        }
         self.num_frame = num_frame
         self.center_frame_idx = num_frame // 2 if center_frame_idx is None else center_frame_idx
         self.hr_in = hr_in
@@ -102,6 +87,7 @@ class EDVR(Pretrained, keras.Model):
         self.size = size
         self.scale = 1 if hr_in else 4
         self.in_channels = num_in_ch
+        self.out_channels = num_out_ch
         self.size_multiple = 16 if hr_in else 4
 
         if with_predeblur:
@@ -127,7 +113,29 @@ class EDVR(Pretrained, keras.Model):
         self.conv_hr = Conv2D(num_hr_feat, activation=SLOPE)
         self.conv_last = Conv2D(num_out_ch)
 
-        self(keras.Input((num_frame, None, None, num_in_ch)))
+        self.build((None, num_frame, None, None, num_in_ch))
+
+    def build(self, clip_shape):
+        """All weights, in the order of `call`."""
+        frames, features = (None, None, None, self.in_channels), (None, None, None, self.conv_l2_1.filters)
+        if self.with_predeblur:
+            self.predeblur.build(frames)
+            self.conv_1x1.build(features)
+        else:
+            self.conv_first.build(frames)
+        strided = (self.conv_l2_1, self.conv_l2_2, self.conv_l3_1, self.conv_l3_2)
+        for layer in (*self.feature_extraction, *strided):
+            layer.build(features)
+        self.pcd_align.build([features] * 3, [features] * 3)
+        *place, channels = features
+        if self.with_tsa:
+            self.fusion.build((None, self.num_frame, None, None, channels))
+        else:
+            self.fusion.build((*place, self.num_frame * channels))
+        for layer in (*self.reconstruction, self.upconv1, self.upconv2):
+            layer.build(features if layer is not self.upconv2 else (*place, self.upconv1.filters // 4))
+        for layer in (self.conv_hr, self.conv_last):
+            layer.build((*place, self.conv_hr.filters))
 
     def call(self, clip):
         batch, _, height, width, channels = ops.shape(clip)
@@ -179,10 +187,8 @@ class EDVR(Pretrained, keras.Model):
         """
         return restore_by_frame(self.features, self.restore, compiled, self.scale)
 
-    def get_config(self):
-        return {**super().get_config(), **self.config}
 
-
+@serializable("ascendvsr")
 class PredeblurModule(keras.Layer):
     """Deblurring at three scales before the feature extraction: [N, H, W, C] -> [N, h, w, num_feat].
 
@@ -203,6 +209,20 @@ class PredeblurModule(keras.Layer):
         self.resblock_l2_2 = ResidualBlockNoBN(num_feat)
         self.resblock_l1 = [ResidualBlockNoBN(num_feat) for _ in range(5)]
 
+    def build(self, frames_shape):
+        features = (*frames_shape[:-1], self.conv_first.filters)
+        self.conv_first.build(frames_shape)
+        strided = [self.stride_conv_hr1, self.stride_conv_hr2] if self.hr_in else []
+        blocks = (self.resblock_l2_1, self.resblock_l3, self.resblock_l2_2, *self.resblock_l1)
+        for layer in (*strided, self.stride_conv_l2, self.stride_conv_l3, *blocks):
+            layer.build(features)
+
+    def compute_output_shape(self, frames_shape):
+        batch, height, width, _ = frames_shape
+        if self.hr_in:
+            height, width = (side and -(-side // 4) for side in (height, width))
+        return batch, height, width, self.conv_first.filters
+
     def call(self, frames):
         feat_l1 = self.conv_first(frames)
         if self.hr_in:
@@ -221,6 +241,7 @@ class PredeblurModule(keras.Layer):
         return feat_l1
 
 
+@serializable("ascendvsr")
 class PCDAlignment(keras.Layer):
     """Pyramid, cascading and deformable alignment (section 3.2 of the paper).
 
@@ -240,6 +261,26 @@ class PCDAlignment(keras.Layer):
         self.cas_offset_conv1 = Conv2D(num_feat, activation=SLOPE)
         self.cas_offset_conv2 = Conv2D(num_feat, activation=SLOPE)
         self.cas_dcnpack = DCNv2Pack(num_feat, **pack)
+
+    def build(self, neighbor_shape, reference_shape):
+        *place, channels = neighbor_shape[0]
+        features, twice = (*place, self.cas_offset_conv1.filters), (*place, 2 * self.cas_offset_conv1.filters)
+        for level in self.dcn_pack:
+            self.offset_conv1[level].build((*place, 2 * channels))
+            if level == "l3":
+                self.offset_conv2[level].build(features)
+            else:
+                self.offset_conv2[level].build(twice)
+                self.offset_conv3[level].build(features)
+            self.dcn_pack[level].build(neighbor_shape[0], features)
+            if level != "l3":
+                self.feat_conv[level].build(twice)
+        self.cas_offset_conv1.build((*place, features[-1] + channels))
+        self.cas_offset_conv2.build(features)
+        self.cas_dcnpack.build(features, features)
+
+    def compute_output_shape(self, neighbor_shape, reference_shape):
+        return (*neighbor_shape[0][:-1], self.cas_dcnpack.filters)
 
     def call(self, neighbor, reference):
         offset, feat = self._align_level("l3", neighbor[2], reference[2])
@@ -264,6 +305,7 @@ class PCDAlignment(keras.Layer):
         return offset, self.dcn_pack[level](neighbor, offset)
 
 
+@serializable("ascendvsr")
 class TSAFusion(keras.Layer):
     """Temporal and spatial attention (section 3.3 of the paper): [N, T, h, w, C] -> [N, h, w, C].
 
@@ -287,6 +329,26 @@ class TSAFusion(keras.Layer):
         self.spatial_attn_l3 = Conv2D(num_feat, activation=SLOPE)
         self.spatial_attn_add1 = Conv2D(num_feat, 1, activation=SLOPE)
         self.spatial_attn_add2 = Conv2D(num_feat, 1)
+
+    def build(self, aligned_shape):
+        batch, frames, height, width, channels = aligned_shape
+        place, features = (batch, height, width), (batch, height, width, self.feat_fusion.filters)
+        self.temporal_attn1.build((*place, channels))
+        self.temporal_attn2.build((*place, channels))
+        self.feat_fusion.build((*place, frames * channels))
+        self.spatial_attn1.build((*place, frames * channels))
+        pooled = (*place, 2 * features[-1])
+        self.spatial_attn2.build(pooled)
+        self.spatial_attn_l1.build(features)
+        self.spatial_attn_l2.build(pooled)
+        for layer in (self.spatial_attn_l3, self.spatial_attn3, self.spatial_attn4, self.spatial_attn5):
+            layer.build(features)
+        self.spatial_attn_add1.build(features)
+        self.spatial_attn_add2.build(features)
+
+    def compute_output_shape(self, aligned_shape):
+        batch, _, height, width, _ = aligned_shape
+        return batch, height, width, self.feat_fusion.filters
 
     def call(self, aligned):
         batch, _, height, width, channels = ops.shape(aligned)

@@ -4,15 +4,15 @@ FlowNet: Learning Optical Flow with Convolutional Networks (Dosovitskiy et al., 
 Video Deblurring: The Devil is in the Details" (Gast and Roth, ICCV Workshops 2019) prewarps with.
 """
 
-import keras
 from keras import ops
 
 from ascendcv.layers.conv import Conv2D
 from ascendcv.layers.conv_transpose import Conv2DTranspose
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.adaptive_pool import adaptive_avg_pool2d
 from ascendcv.ops.resize import resize
 from ascendvsr.layers.flow_blocks import SLOPE, he_initialisation, head_dtype, lrelu
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import FlowNetwork
 
 # name, channels, kernel, stride. Levels 1 to 6 are a half to a 64th of the size.
 _ENCODER = (
@@ -43,8 +43,8 @@ def _official_names() -> dict[str, str]:
     return names
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class FlowNet1S(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class FlowNet1S(FlowNetwork):
     """Optical flow between two frames.
 
     Args:
@@ -70,8 +70,21 @@ class FlowNet1S(Pretrained, keras.Model):
         self.deconv = {str(level): _doubling(channels) for level, channels in _DECONV_CHANNELS.items()}
         self.upsample_flow = {str(level): _doubling(2, **head) for level in _SKIPS}
 
-        frame = keras.Input((None, None, 3))
-        self((frame, frame))
+        self.build([(None, None, None, 3)] * 2)
+
+    def build(self, frames_shape):
+        """All weights, in the order of `call`."""
+        *place, channels = (None, None, None, 6)
+        for conv in self.encoder.values():
+            conv.build((*place, channels))
+            channels = conv.filters
+        self.predict_flow["6"].build((*place, channels))
+        for level, name in _SKIPS.items():
+            deconv, upsample = self.deconv[str(level)], self.upsample_flow[str(level)]
+            deconv.build((*place, channels))
+            upsample.build((*place, 2))
+            channels = self.encoder[name].filters + deconv.filters + 2
+            self.predict_flow[str(level)].build((*place, channels))
 
     def call(self, frames):
         flow = self.levels(frames)[-1]
@@ -93,9 +106,6 @@ class FlowNet1S(Pretrained, keras.Model):
             x = ops.concatenate([skip, *parts], axis=-1)
             flows.append(self.predict_flow[str(level)](x))
         return flows
-
-    def get_config(self):
-        return {**super().get_config(), "div_flow": self.div_flow}
 
 
 def _doubling(channels: int, **kwargs) -> Conv2DTranspose:

@@ -11,6 +11,7 @@ from keras import ops
 
 from ascendcv.layers.conv import Conv2D
 from ascendcv.layers.conv_transpose import Conv2DTranspose
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.correlation import correlation
 from ascendcv.ops.warp import warp
 from ascendvsr.layers.flow_blocks import head_dtype
@@ -68,6 +69,7 @@ def _to_pixels(flow, level: int):
     return flow * (FLOW_SCALE / 2 ** (level - 1))
 
 
+@serializable("ascendvsr")
 class Features(keras.Layer):
     """[N, H, W, 3] -> the features of levels 2 to 6, [N, H / 2, W / 2, 32] to [N, H / 32, W / 32, 192]."""
 
@@ -80,6 +82,17 @@ class Features(keras.Layer):
         self.moduleFiv = _convs(96, (128, 3, 2))
         self.moduleSix = _convs(128, (192, 3, 2))
 
+    def build(self, frames_shape):
+        """Nothing: all layers are built."""
+
+    def compute_output_shape(self, frames_shape):
+        shape, levels = frames_shape, []
+        for channels in _CHANNELS.values():
+            batch, height, width, _ = shape
+            shape = (batch, height and -(-height // 2), width and -(-width // 2), channels)
+            levels.append(shape)
+        return levels
+
     def call(self, frames):
         x = _through(self.moduleOne, frames)
         levels = []
@@ -89,6 +102,7 @@ class Features(keras.Layer):
         return levels
 
 
+@serializable("ascendvsr")
 class Matching(keras.Layer):
     """Descriptor matching: a first flow from a cost volume (M in section 3.2 of the paper).
 
@@ -108,6 +122,15 @@ class Matching(keras.Layer):
             self.moduleUpcorr = _upsampling(_VOLUME_CHANNELS)
         self.moduleMain = _flow_head(_VOLUME_CHANNELS, level, head_dtype(self))
 
+    def build(self, first_shape, second_shape, flow_shape=None):
+        """Nothing: all layers are built."""
+
+    def compute_output_shape(self, first_shape, second_shape, flow_shape=None):
+        return (*first_shape[:-1], 2)
+
+    def compute_output_spec(self, first, second, flow=None):
+        return keras.KerasTensor(self.compute_output_shape(first.shape, second.shape), head_dtype(self))
+
     def call(self, first, second, flow=None):
         first, second = _through(self.moduleFeat, first), _through(self.moduleFeat, second)
         if flow is not None:
@@ -121,6 +144,7 @@ class Matching(keras.Layer):
         return residual if flow is None else flow + residual
 
 
+@serializable("ascendvsr")
 class Subpixel(keras.Layer):
     """Sub-pixel refinement of a flow (S in section 3.2 of the paper): features and [N, h, w, 2] -> [N, h, w, 2]."""
 
@@ -130,12 +154,22 @@ class Subpixel(keras.Layer):
         self.moduleFeat = _matched_features(level)
         self.moduleMain = _flow_head(2 * max(_CHANNELS[level], 64) + 2, level, head_dtype(self))
 
+    def build(self, first_shape, second_shape, flow_shape):
+        """Nothing: all layers are built."""
+
+    def compute_output_shape(self, first_shape, second_shape, flow_shape):
+        return flow_shape
+
+    def compute_output_spec(self, first, second, flow):
+        return keras.KerasTensor(flow.shape, head_dtype(self))
+
     def call(self, first, second, flow):
         first, second = _through(self.moduleFeat, first), _through(self.moduleFeat, second)
         second = warp(second, _to_pixels(flow, self.level))
         return flow + _through(self.moduleMain, ops.concatenate([first, second, flow], axis=-1))
 
 
+@serializable("ascendvsr")
 class Regularization(keras.Layer):
     """Feature-driven local convolution: every vector becomes a weighted mean of its neighbours (section 3.3).
 
@@ -156,6 +190,15 @@ class Regularization(keras.Layer):
             self.moduleDist = [_conv(32, side**2, (side, 1), **heads), _conv(side**2, side**2, (1, side), **heads)]
         self.moduleScaleX = _conv(side**2, 1, 1, **heads)
         self.moduleScaleY = _conv(side**2, 1, 1, **heads)
+
+    def build(self, first_shape, second_shape, features_shape, flow_shape):
+        """Nothing: all layers are built."""
+
+    def compute_output_shape(self, first_shape, second_shape, features_shape, flow_shape):
+        return flow_shape
+
+    def compute_output_spec(self, first, second, features, flow):
+        return keras.KerasTensor(flow.shape, head_dtype(self))
 
     def call(self, first, second, features, flow):
         error = ops.square(first - warp(second, _to_pixels(flow, self.level)))

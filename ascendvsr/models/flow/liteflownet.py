@@ -4,22 +4,22 @@ Coarse to fine over a pyramid of features: at each level the flow is matched by 
 pixel, and regularised. Attributes carry the names of the published weights.
 """
 
-import keras
 from keras import ops
 
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.pool import avg_pool2d
 from ascendcv.ops.resize import resize
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.models.flow.liteflow_blocks import FLOW_SCALE, Features, Matching, Regularization, Subpixel
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import FlowNetwork
 
 LEVELS = (2, 3, 4, 5, 6)
 SIZE_MULTIPLE = 32
 MIN_SIZE = 64  # with less, the coarsest level has no two pixels to warp between
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class LiteFlowNet(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class LiteFlowNet(FlowNetwork):
     """Optical flow between two frames.
 
     `call((reference, supporting))`: two [N, H, W, 3], RGB in [0, 1] -> [N, H, W, 2] in pixels, such that
@@ -41,7 +41,10 @@ class LiteFlowNet(Pretrained, keras.Model):
         self.moduleMatching = [Matching(level, impl) for level in LEVELS]
         self.moduleSubpixel = [Subpixel(level) for level in LEVELS]
         self.moduleRegularization = [Regularization(level) for level in LEVELS]
-        self.built = True  # as all layers are
+        self.build([(None, None, None, 3)] * 2)
+
+    def build(self, frames_shape):
+        """Nothing: all layers are built."""
 
     def call(self, frames):
         reference, supporting = frames
@@ -80,9 +83,6 @@ class LiteFlowNet(Pretrained, keras.Model):
         # On the grid of half the size, but in pixels of full size.
         _, height, width, _ = ops.shape(flow)
         return resize(flow * FLOW_SCALE, (2 * height, 2 * width))[:, : size[0], : size[1]]
-
-    def get_config(self):
-        return {**super().get_config(), "impl": self.impl}
 
 
 BIMNet = LiteFlowNet

@@ -8,9 +8,12 @@ import keras
 from keras import ops
 
 from ascendcv.layers.conv_transpose import Conv2DTranspose
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.correlation import correlation
-from ascendcv.ops.resize import resize
+from ascendcv.ops.resize import next_multiple, resize
 from ascendvsr.layers.flow_blocks import (
+    PYRAMID_CHANNELS,
+    VOLUME_CHANNELS,
     ContextNetwork,
     DenseEstimator,
     FeaturePyramid,
@@ -18,7 +21,7 @@ from ascendvsr.layers.flow_blocks import (
     lrelu,
     warp_visible,
 )
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import FlowNetwork
 
 # The network's flow is in twentieths of the full size's pixels. At a level, where pixels are 2^level as large, the
 # numbers that warping needs are 20 / 2^level times it.
@@ -46,8 +49,8 @@ def _official_names() -> dict[str, str]:
     return names | {"extractor": "moduleExtractor", "refiner": "moduleRefiner"}
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class PWCNet(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class PWCNet(FlowNetwork):
     """Optical flow between two frames.
 
     Args:
@@ -73,8 +76,19 @@ class PWCNet(Pretrained, keras.Model):
         self.decoders = {str(level): Decoder(level, impl) for level in _LEVELS}
         self.refiner = ContextNetwork()
 
-        frame = keras.Input((None, None, 3))
-        self((frame, frame))
+        self.build([(None, None, None, 3)] * 2)
+
+    def build(self, frames_shape):
+        """All weights, in the order of `call`."""
+        place = (None, None, None)
+        self.extractor.build((*place, 3))
+        previous = None
+        for level in _LEVELS:
+            decoder, features = self.decoders[str(level)], (*place, PYRAMID_CHANNELS[level - 1])
+            decoder.build(features, features, previous)
+            known, flow = decoder.compute_output_shape(features, features, previous)
+            previous = flow, known
+        self.refiner.build(known)
 
     def call(self, frames):
         _, height, width, _ = ops.shape(frames[0])
@@ -83,7 +97,7 @@ class PWCNet(Pretrained, keras.Model):
     def features(self, frames) -> list:
         """The pyramid of frames [N, H, W, 3]: levels 6 to 2, [N, H64 / 2^level, W64 / 2^level, channels]."""
         _, height, width, _ = ops.shape(frames)
-        frames = resize(frames, (-(-height // 64) * 64, -(-width // 64) * 64))
+        frames = resize(frames, (next_multiple(height, 64), next_multiple(width, 64)))
         return self.extractor(frames)[:0:-1]
 
     def flow_between(self, reference: list, supporting: list, size: tuple):
@@ -116,10 +130,8 @@ class PWCNet(Pretrained, keras.Model):
         ]
         return resize(flow, size) * (_UNIT * ops.stack(shrink))
 
-    def get_config(self):
-        return {**super().get_config(), "impl": self.impl}
 
-
+@serializable("ascendvsr")
 class Decoder(keras.Layer):
     """One level of the pyramid: cost volume with the features warped by the coarser flow, then the estimator.
 
@@ -136,7 +148,26 @@ class Decoder(keras.Layer):
             self.upfeat = Conv2DTranspose(2, 4, stride=2, padding=1)
         self.estimator = DenseEstimator()
 
-    def call(self, first, second, previous):
+    def build(self, first_shape, second_shape, previous_shape=None):
+        if previous_shape is not None:
+            flow, features = previous_shape
+            self.upflow.build(flow)
+            self.upfeat.build(features)
+        self.estimator.build(self._known(first_shape, previous_shape))
+
+    def compute_output_shape(self, first_shape, second_shape, previous_shape=None):
+        return self.estimator.compute_output_shape(self._known(first_shape, previous_shape))
+
+    def compute_output_spec(self, first, second, previous=None):
+        known = self._known(first.shape, previous)
+        return self.estimator.compute_output_spec(keras.KerasTensor(known, self.compute_dtype))
+
+    def _known(self, first_shape, previous) -> tuple:
+        """The shape of what the estimator sees: the volume; and features, flow and upsampled features."""
+        *place, channels = first_shape
+        return (*place, VOLUME_CHANNELS + (0 if previous is None else channels + 4))
+
+    def call(self, first, second, previous=None):
         if previous is None:
             return self.estimator(self._volume(first, second))
         flow, features = self.upflow(previous[0]), self.upfeat(previous[1])

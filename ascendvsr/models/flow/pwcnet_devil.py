@@ -6,20 +6,22 @@ own: two convolutions a level, cost volumes that are sums, flows interpolated be
 `PWCNet` is the other port.
 """
 
-import keras
 from keras import ops
 
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.correlation import spatial_correlation
 from ascendcv.ops.resize import resize
 from ascendvsr.layers.flow_blocks import (
+    ESTIMATOR_CHANNELS,
+    PYRAMID_CHANNELS,
+    VOLUME_CHANNELS,
     ContextNetwork,
     DenseEstimator,
     FeaturePyramid,
-    he_initialisation,
     lrelu,
     warp_visible,
 )
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import FlowNetwork
 
 _LEVELS = (6, 5, 4, 3, 2)
 
@@ -41,8 +43,8 @@ def _official_names() -> dict[str, str]:
     return names
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class PWCNetDevil(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class PWCNetDevil(FlowNetwork):
     """Optical flow between two frames.
 
     Args:
@@ -67,13 +69,22 @@ class PWCNetDevil(Pretrained, keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.div_flow = div_flow
         self.impl = impl
-        start = he_initialisation
-        self.feature_pyramid_extractor = FeaturePyramid(convs_per_level=2, start=start)
-        self.flow_estimators = [DenseEstimator(start) for _ in _LEVELS]
-        self.context_network = ContextNetwork(start)
+        self.feature_pyramid_extractor = FeaturePyramid(convs_per_level=2, start="he")
+        self.flow_estimators = [DenseEstimator("he") for _ in _LEVELS]
+        self.context_network = ContextNetwork("he")
 
-        frame = keras.Input((None, None, 3))
-        self((frame, frame))
+        self.build([(None, None, None, 3)] * 2)
+
+    def build(self, frames_shape):
+        """All weights, in the order of `call`."""
+        place = (None, None, None)
+        self.feature_pyramid_extractor.build((*place, 3))
+        known = VOLUME_CHANNELS
+        for level, estimator in zip(_LEVELS, self.flow_estimators, strict=True):
+            if level < max(_LEVELS):
+                known = VOLUME_CHANNELS + PYRAMID_CHANNELS[level - 1] + 2
+            estimator.build((*place, known))
+        self.context_network.build((*place, known + sum(ESTIMATOR_CHANNELS) + 2))
 
     def call(self, frames):
         _, height, width, _ = ops.shape(frames[0])
@@ -124,6 +135,3 @@ class PWCNetDevil(Pretrained, keras.Model):
 
     def _full_size(self, flow, size: tuple):
         return resize(flow, size, align_corners=True) / self.div_flow
-
-    def get_config(self):
-        return {**super().get_config(), "div_flow": self.div_flow, "impl": self.impl}

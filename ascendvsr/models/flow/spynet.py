@@ -5,11 +5,12 @@ import numpy as np
 from keras import ops
 
 from ascendcv.layers.conv import Conv2D
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.pool import avg_pool2d
-from ascendcv.ops.resize import resize
+from ascendcv.ops.resize import next_multiple, resize
 from ascendcv.ops.warp import warp
 from ascendvsr.layers.flow_blocks import head_dtype
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import FlowNetwork
 
 LEVELS = 6
 # Of ImageNet's frames, RGB.
@@ -17,8 +18,8 @@ _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class SpyNet(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class SpyNet(FlowNetwork):
     """Optical flow between two frames, refined from level 0, a 32nd of the size, to level 5, the full size.
 
     Args:
@@ -39,14 +40,14 @@ class SpyNet(Pretrained, keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.return_levels = tuple(return_levels)
         self.basic_module = [BasicModule() for _ in range(LEVELS)]
-        self.build()
+        self.build([(None, None, None, 3)] * 2)
 
     @property
     def official_constants(self) -> dict[str, np.ndarray]:
         """What published weights hold beside weights: the statistics that frames are normalised with."""
         return {"mean": _MEAN.reshape(1, 3, 1, 1), "std": _STD.reshape(1, 3, 1, 1)}
 
-    def build(self, frames_shape=None):
+    def build(self, frames_shape):
         for module in self.basic_module:
             module.build((None, None, None, 8))
 
@@ -62,7 +63,7 @@ class SpyNet(Pretrained, keras.Model):
 
     def _flows(self, frames, wanted: tuple[int, ...]) -> list:
         _, height, width, _ = ops.shape(frames[0])
-        full = _next_multiple(height), _next_multiple(width)
+        full = next_multiple(height, 32), next_multiple(width, 32)
         # Not by operators: a PyTorch tensor with a gradient and an array of NumPy cannot be subtracted.
         normalized = [ops.divide(ops.subtract(resize(frame, full), _MEAN), _STD) for frame in frames]
         reference, supporting = (_pyramid(frame) for frame in normalized)
@@ -78,10 +79,8 @@ class SpyNet(Pretrained, keras.Model):
                 flows.append(_at_size(flow, (height, width), full, 2 ** (LEVELS - 1 - level)))
         return flows
 
-    def get_config(self):
-        return {**super().get_config(), "return_levels": self.return_levels}
 
-
+@serializable("ascendvsr")
 class BasicModule(keras.Layer):
     """The network of one level: [N, h, w, 8] (reference, warped frame, flow so far) -> what to add to the flow."""
 
@@ -99,14 +98,16 @@ class BasicModule(keras.Layer):
             conv.build(x_shape)
             x_shape = (*x_shape[:-1], conv.filters)
 
+    def compute_output_shape(self, x_shape):
+        return (*x_shape[:-1], 2)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(self.compute_output_shape(x.shape), head_dtype(self))
+
     def call(self, x):
         for conv in self.basic_module.values():
             x = conv(x)
         return x
-
-
-def _next_multiple(side):
-    return -(-side // 32) * 32
 
 
 def _pyramid(frame) -> list:

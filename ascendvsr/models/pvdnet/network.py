@@ -11,16 +11,17 @@ from keras import ops
 
 from ascendcv.layers.conv import Conv2D
 from ascendcv.layers.conv_transpose import Conv2DTranspose
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.pixel_volume import pixel_volume
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.models.flow.liteflownet import LEVELS, MIN_SIZE, SIZE_MULTIPLE, LiteFlowNet
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import Network
 
 State = dict  # name -> tensor: what one step hands to the next
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class PVDNet(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class PVDNet(Network):
     """Deblurs a video frame by frame.
 
     Args:
@@ -47,10 +48,8 @@ class PVDNet(Pretrained, keras.Model):
     """
 
     time = "recurrent"
-    scale = 1
     num_frame = 3
     center_frame_idx = 1
-    in_channels = 3
     size_multiple = 4
 
     def __init__(
@@ -67,18 +66,14 @@ class PVDNet(Pretrained, keras.Model):
             raise ValueError(f"pv_ksize={pv_ksize} should be odd")
         # Frames enter in float32, whatever the layers compute in: the result is added to one.
         super().__init__(autocast=False, **kwargs)
-        self.config = {
-            "num_blocks": num_blocks,
-            "channels": channels,
-            "pv_ksize": pv_ksize,
-            "impl": impl,
-            "size": size,
-        }
         self.pv_ksize = pv_ksize
         self.size = size
         self.BIMNet = LiteFlowNet(impl=impl)
         self.PVDNet = DeblurringNetwork(pv_ksize**2, num_blocks, channels)
-        self.built = True  # as all layers are
+        self.build((None, None, None, None, self.in_channels))
+
+    def build(self, clip_shape):
+        """Nothing: all layers are built."""
 
     def call(self, clip):
         last = clip.shape[1] - 1
@@ -133,9 +128,6 @@ class PVDNet(Pretrained, keras.Model):
             return flow
         return ops.pad(flow, ((0, 0), (0, below), (0, right), (0, 0)))
 
-    def get_config(self):
-        return {**super().get_config(), **self.config}
-
 
 def _packed(pyramid: list[tuple]) -> State:
     return {
@@ -149,6 +141,7 @@ def _unpacked(state: State) -> list[tuple]:
     return [(state[f"image{level}"], state[f"features{level}"]) for level in LEVELS]
 
 
+@serializable("ascendvsr")
 class DeblurringNetwork(keras.Layer):
     """Pixel volume [N, H, W, num_candidates] and frames [N, H, W, 9] in [-1, 1] -> the change of the current frame.
 
@@ -176,6 +169,12 @@ class DeblurringNetwork(keras.Layer):
         self.dconv2 = _upsampling(64, 64)
         self.dconv2_end = {"0": keras.layers.ReLU(), "1": _conv(64, 64, **RELU)}
         self.end = _conv(64, 3)
+
+    def build(self, volume_shape, frames_shape):
+        """Nothing: all layers are built."""
+
+    def compute_output_shape(self, volume_shape, frames_shape):
+        return (*frames_shape[:-1], 3)
 
     def call(self, volume, frames):
         x = ops.concatenate([_through(self.PV_dec, volume), _through(self.img_dec, frames)], axis=-1)

@@ -5,11 +5,13 @@ from keras import ops
 
 from ascendcv.layers.frame_conv import FrameConv
 from ascendcv.layers.linear import Linear
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.deform_attn import deform_attn
 from ascendvsr.layers.flow_blocks import head_dtype
 from ascendvsr.models.rvrt.window_attention import Mlp
 
 
+@serializable("ascendvsr")
 class GuidedDeformAttn(keras.Layer):
     """Deformable attention between two clips of two frames, whose offsets are optical flow and a learnt residue.
 
@@ -77,6 +79,15 @@ class GuidedDeformAttn(keras.Layer):
         for layer in (self.proj_q["1"], self.proj_k["1"], self.proj_v["1"], self.mlp["1"]):
             layer.build(q_shape)
         self.proj["1"].build((*place, self.proj_v["1"].units))
+
+    def compute_output_shape(self, q_shape, k_shape, v_shape, warped_shape, flows_shape):
+        return q_shape, list(flows_shape)
+
+    def compute_output_spec(self, q, k, v, warped, flows):
+        return (
+            keras.KerasTensor(q.shape, self.compute_dtype),
+            [keras.KerasTensor(flow.shape, head_dtype(self)) for flow in flows],
+        )
 
     def call(self, q, k, v, warped, flows):
         offset = self._offset(q, warped, flows)

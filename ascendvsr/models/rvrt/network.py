@@ -10,17 +10,17 @@ Attributes carry the names of the published weights.
 import functools
 from collections.abc import Callable, Sequence
 
-import keras
 from keras import ops
 
 from ascendcv.layers.frame_conv import FrameConv
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.resize import resize
 from ascendcv.ops.windows import shifted_window_mask
 from ascendvsr.layers.flow_blocks import head_dtype
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.turns import in_turn
 from ascendvsr.models.flow.spynet import SpyNet
-from ascendvsr.models.presets import Pretrained
+from ascendvsr.models.network import Network
 from ascendvsr.models.rvrt.clips import (
     CLIP,
     clips_of,
@@ -37,8 +37,8 @@ SLOPE = 0.1  # of the leaky ReLU below 0
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 
 
-@keras.saving.register_keras_serializable("ascendvsr")
-class RVRT(Pretrained, keras.Model):
+@serializable("ascendvsr")
+class RVRT(Network):
     """Restores all frames of a clip: x4 super-resolution, or deblurring and denoising at the input's size.
 
     Args:
@@ -114,31 +114,7 @@ class RVRT(Pretrained, keras.Model):
             raise ValueError(f"the first two of embed_dims={embed_dims} should be equal: branches take both")
         # Frames and flows stay in float32, whatever the layers compute in.
         super().__init__(autocast=False, **kwargs)
-        self.config = {
-            "upscale": upscale,
-            "clip_size": clip_size,
-            "img_size": img_size,
-            "window_size": window_size,
-            "num_blocks": num_blocks,
-            "depths": depths,
-            "embed_dims": embed_dims,
-            "num_heads": num_heads,
-            "mlp_ratio": mlp_ratio,
-            "qkv_bias": qkv_bias,
-            "qk_scale": qk_scale,
-            "inputconv_groups": inputconv_groups,
-            "max_residue_magnitude": max_residue_magnitude,
-            "deformable_groups": deformable_groups,
-            "attention_heads": attention_heads,
-            "attention_window": attention_window,
-            "nonblind_denoising": nonblind_denoising,
-            "use_checkpoint_attn": use_checkpoint_attn,
-            "use_checkpoint_ffn": use_checkpoint_ffn,
-            "no_checkpoint_attn_blocks": no_checkpoint_attn_blocks,
-            "no_checkpoint_ffn_blocks": no_checkpoint_ffn_blocks,
-            "impl": impl,
-            "size": size,
-        }
+        self.embed_dims = tuple(embed_dims)
         self.scale = upscale
         self.size = size
         self.size_multiple = 4 if upscale == 1 else 1
@@ -194,11 +170,11 @@ class RVRT(Pretrained, keras.Model):
         self.upsampler = {**twice, "10": FrameConv(64)}
         self.conv_last = FrameConv(3, dtype=head_dtype(self))
 
-        self.build()
+        self.build((None, None, None, None, self.in_channels))
 
-    def build(self, clip_shape=None):
+    def build(self, clip_shape):
         """All weights, layer by layer: a symbolic call, which passes over four branches, takes twenty seconds."""
-        extracted, branch, reconstructed = self.config["embed_dims"]
+        extracted, branch, reconstructed = self.embed_dims
         place = (None, None, None, None)
         channels = self.in_channels
         if self.scale == 1:
@@ -341,6 +317,3 @@ class RVRT(Pretrained, keras.Model):
         x = shuffle(self.upsampler["5"](x))
         x = self.conv_last(self.upsampler["10"](x))
         return x + (enlarged(rgb, self.scale) if self.scale > 1 else rgb)
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}

@@ -6,11 +6,13 @@ from keras import ops
 
 from ascendcv.layers.frame_conv import FrameConv
 from ascendcv.layers.linear import Linear
+from ascendcv.layers.saving import serializable
 from ascendcv.ops.windows import pad_to_windows, relative_position_index, window_partition, window_reverse
 
 Window = tuple[int, int, int]
 
 
+@serializable("ascendvsr")
 class RSTBWithInputConv(keras.Layer):
     """A convolution that brings features to `dim` channels, then residual Swin Transformer blocks.
 
@@ -72,6 +74,9 @@ class RSTBWithInputConv(keras.Layer):
         for layer in (self.main["3"], *self.main["5"], self.main["7"]):
             layer.build(shape)
 
+    def compute_output_shape(self, x_shape, shift_mask_shape):
+        return (*x_shape[:-1], self.main["1"].filters)
+
     def call(self, x, shift_mask):
         x = self.main["3"](self.main["1"](x))
         for block in self.main["5"]:
@@ -79,6 +84,7 @@ class RSTBWithInputConv(keras.Layer):
         return self.main["7"](x)
 
 
+@serializable("ascendvsr")
 class RSTB(keras.Layer):
     """Residual Swin Transformer block: x + linear(Swin Transformer layers(x))."""
 
@@ -91,10 +97,14 @@ class RSTB(keras.Layer):
         self.residual_group.build(x_shape)
         self.linear.build(x_shape)
 
+    def compute_output_shape(self, x_shape, shift_mask_shape):
+        return x_shape
+
     def call(self, x, shift_mask):
         return x + self.linear(self.residual_group(x, shift_mask))
 
 
+@serializable("ascendvsr")
 class STG(keras.Layer):
     """Group of Swin Transformer layers: windows are shifted in the second, fourth, ... one."""
 
@@ -106,12 +116,16 @@ class STG(keras.Layer):
         for block in self.blocks:
             block.build(x_shape)
 
+    def compute_output_shape(self, x_shape, shift_mask_shape):
+        return x_shape
+
     def call(self, x, shift_mask):
         for block in self.blocks:
             x = block(x, shift_mask)
         return x
 
 
+@serializable("ascendvsr")
 class STL(keras.Layer):
     """Swin Transformer layer: attention inside windows, then a feed-forward part, each after a norm, each residual.
 
@@ -147,6 +161,9 @@ class STL(keras.Layer):
         for layer in (self.norm1, self.attn, self.norm2, self.mlp):
             layer.build(x_shape)
 
+    def compute_output_shape(self, x_shape, shift_mask_shape):
+        return x_shape
+
     def call(self, x, shift_mask):
         attend = keras.remat(self._attend) if self.use_checkpoint_attn else self._attend
         feed_forward = keras.remat(self._feed_forward) if self.use_checkpoint_ffn else self._feed_forward
@@ -170,6 +187,7 @@ class STL(keras.Layer):
         return self.mlp(self.norm2(x))
 
 
+@serializable("ascendvsr")
 class WindowAttention(keras.Layer):
     """Self-attention with several heads inside windows, with a learnt bias for each difference of places.
 
@@ -202,6 +220,9 @@ class WindowAttention(keras.Layer):
         self.qkv_self.build(x_shape)
         self.proj.build(x_shape)
 
+    def compute_output_shape(self, x_shape, shift_mask_shape=None):
+        return x_shape
+
     def call(self, x, shift_mask=None):
         _, tokens, channels = x.shape
         qkv = ops.reshape(self.qkv_self(x), (-1, tokens, 3, self.num_heads, channels // self.num_heads))
@@ -226,6 +247,7 @@ class WindowAttention(keras.Layer):
         return ops.cast(ops.reshape(bias, (self.num_heads, *index.shape)), scores_dtype)
 
 
+@serializable("ascendvsr")
 class Mlp(keras.Layer):
     """fc2(GELU(fc1(x))), with the exact GELU."""
 
@@ -237,6 +259,9 @@ class Mlp(keras.Layer):
     def build(self, x_shape):
         self.fc1.build(x_shape)
         self.fc2.build((*x_shape[:-1], self.fc1.units))
+
+    def compute_output_shape(self, x_shape):
+        return (*x_shape[:-1], self.fc2.units)
 
     def call(self, x):
         return self.fc2(_gelu(self.fc1(x)))
