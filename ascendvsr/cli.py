@@ -179,6 +179,9 @@ def _eval_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", metavar="NAME", help="whose measure: see the setting eval.protocol")
 
 
+    "batch": "data.eval_batch_size",
+    "threads": "num_threads",
+    "precision": "eval.precision",
 def _inference_options(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
@@ -247,6 +250,15 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 def _settings_options(parser: argparse.ArgumentParser) -> None:
     from ascendvsr.config.explain import add_options
 
+    speed = parser.add_argument_group("how to compute")
+    speed.add_argument(
+        "--runtime",
+        choices=("onnxruntime", "openvino", "litert"),
+        help="of an exported network, which --model FILE names; needs no TensorFlow",
+    )
+    speed.add_argument("--batch", metavar="N", help="windows at once")
+    speed.add_argument("--threads", metavar="N", help="that compute; 0: as many as there are processors")
+    speed.add_argument("--precision", metavar="TYPE", help="float32, bfloat16 or float16, where there is such")
     add_options(parser)
 
 

@@ -28,6 +28,9 @@ SHARPER = ("edvr_m_x4_reds", "basicvsr_x4_reds", "rvrt_001_reds")
 if TYPE_CHECKING:
     import keras
 
+# What exported networks end in -> the runtime that computes them.
+_RUNTIMES_OF = {".onnx": "onnxruntime", ".xml": "openvino", ".tflite": "litert"}
+
     from ascendvsr.models.keras_runner import KerasRunner
 
 
@@ -83,6 +86,11 @@ def restore(arguments: argparse.Namespace) -> None:
     if not arguments.checkpoint and "checkpoint" not in arguments.settings[::2]:
         arguments.settings += ["checkpoint", SHIPPED]
         print(
+    if arguments.runtime:
+        _restore_by_session(arguments)
+        return
+    if (suffix := Path(arguments.checkpoint or "").suffix.lower()) in _RUNTIMES_OF:
+        raise InputError(f"{arguments.checkpoint} is an exported network: say --runtime {_RUNTIMES_OF[suffix]}")
             f"no weights given: taking {SHIPPED}, which ships. Sharper and slower: {', '.join(SHARPER)} "
             "(`ascendvsr models x4`; `--checkpoint NAME` downloads)",
             file=sys.stderr,
@@ -94,6 +102,24 @@ def restore(arguments: argparse.Namespace) -> None:
 def verify(arguments: argparse.Namespace) -> None:
     """The command `verify`."""
     from ascendvsr.evaluation.verify import verify
+def _restore_by_session(arguments: argparse.Namespace) -> None:
+    """`restore --runtime`: an exported network in its runtime, without TensorFlow."""
+    from ascendvsr.restoration.command import restore_clips
+    from ascendvsr.restoration.runtimes import read_exported
+
+    cfg = _config(arguments)
+    if not cfg.checkpoint:
+        raise InputError("--runtime computes an exported network: name its file with --model")
+    if cfg.device not in ("auto", "cpu"):
+        raise InputError(f"--runtime computes on the processors: device cannot be {cfg.device}")
+    exported = read_exported(cfg.checkpoint, arguments.runtime)
+    cfg = exported.configured(cfg)
+    if not exported.card.restores:
+        raise InputError(f"{exported.path} is {exported.card.title}, which estimates motion and restores nothing")
+    load = functools.partial(exported.runner, threads=cfg.num_threads, precision=cfg.eval.precision)
+    restore_clips(arguments, cfg, exported.card, load, exported)
+
+
 
     verify(arguments, lambda changed_arguments: _restoring(_trained(changed_arguments)))
 

@@ -1,8 +1,10 @@
-"""TensorFlow without the lines that it writes to the terminal while it starts."""
+"""Libraries without the lines that they write to the terminal while they start."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
+from collections.abc import Iterator
 
 from ascendcv.utils.errors import InputError
 
@@ -19,11 +21,18 @@ def import_tensorflow() -> None:
         )
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with silent_libraries():
+        importlib.import_module("tensorflow")
+
+
+@contextlib.contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Within the block the process's standard error is closed; exceptions come through."""
     standard_error = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        importlib.import_module("tensorflow")
+        yield
     finally:
         os.dup2(standard_error, 2)
         os.close(standard_error)

@@ -30,6 +30,7 @@ from ascendvsr.restoration.progress import Rates
 from ascendvsr.restoration.report import Report
 from ascendvsr.restoration.restore import Watcher, marker, restore_frames
 from ascendvsr.restoration.runner import Runner
+from ascendvsr.restoration.runtimes import Exported
 from ascendvsr.restoration.settings import Settings, read_settings
 from ascendvsr.restoration.sigma import Sigma, read_noise_level, sigma_of
 
@@ -56,15 +57,24 @@ class Clip:
     comparison: Sink | None = None
 
 
-def restore_clips(arguments: argparse.Namespace, cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> None:
+def restore_clips(
+    arguments: argparse.Namespace,
+    cfg: CfgNode,
+    card: Card,
+    network: Callable[[], Runner],
+    exported: Exported | None = None,
+) -> None:
     """Restores what the command line names; `ascendvsr.cli` has its arguments.
 
-    All that is named is opened and checked before `network()` is called, which gives the runner. Raises
+    All that is named is opened and checked before `network()` is called, which gives the runner; `exported` is what
+    it is loaded from, if it takes frames of one size only. Raises
     `InputError` for what cannot be done, and RuntimeError where clips of several failed: the others are restored.
     """
     scene_cuts = read_cuts(arguments.scene_cuts)
     budget = read_size(arguments.memory) if arguments.memory else None
     settings = _settings(arguments, read_settings(cfg, card), budget)
+    if exported is not None:
+        settings = exported.fitted(settings)
     sigma = read_noise_level(cfg, card)
     jobs, notes = find_jobs(arguments.inputs, arguments.output)
     to_stream = any(job.place == STREAM for job in jobs)
@@ -74,6 +84,9 @@ def restore_clips(arguments: argparse.Namespace, cfg: CfgNode, card: Card, netwo
     if arguments.report or arguments.gt:
         _check_report(arguments, jobs)
     clips = [_open(job, arguments, cfg, settings, sigma) for job in jobs]
+    if exported is not None:
+        for clip in clips:
+            exported.check_size(clip.source.name, clip.source.footage.height, clip.source.footage.width)
     _check_targets(clips, jobs, overwrite=arguments.overwrite, resume=arguments.resume)
     for clip in clips:
         for note in clip.source.notes:
