@@ -6,12 +6,15 @@ Exit status: 0 done; 2 bad input, said in one line; 1 any other failure; 130 or 
 import argparse
 import importlib
 import io
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ascendcv.utils.errors import InputError
+from ascendvsr.habits import refuse_habits
+from ascendvsr.unused import refuse_unused
 
 EPILOG = """`ascendvsr COMMAND --help` tells the options of a command. KEY VALUE pairs change any setting,
 as in `solver.lr_schedule.base_lr 1e-4`. The same program of old is
@@ -81,6 +84,7 @@ def _stop(*_: object) -> None:
 
 def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
     """The command and its arguments; the command may also be the value of the key `mode`."""
+    argv = [part for word in argv for part in (("mode", word[5:]) if word.startswith("mode=") else (word,))]
     if not argv or argv[0] in ("-h", "--help", "help"):
         _parser()[0].print_help(sys.stdout if argv else sys.stderr)
         raise SystemExit(0 if argv else 2)
@@ -92,15 +96,20 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
         if command not in COMMANDS:
             raise InputError(f"mode is {command!r}; it should be one of: {', '.join(COMMANDS)}")
     else:
+        refuse_habits(argv, ())
         raise InputError(f"no such command: {argv[0]!r}; there are {', '.join(sorted(COMMANDS))}")
     # The parser of the command by itself: options and KEY VALUE pairs may stand in any order.
-    arguments = _parser(command)[1].parse_intermixed_args(_as_one_word(rest))
+    parser = _parser(command)[1]
+    refuse_habits(rest, list(parser._option_string_actions))
+    arguments = parser.parse_intermixed_args(_as_one_word(rest))
     if not COMMANDS[command].takes_settings:
         return command, arguments
     if COMMANDS[command].names_inputs:
         arguments.settings = [word for pair in arguments.set for word in pair]
+    arguments.settings = _as_pairs(arguments.settings)
     if len(arguments.settings) % 2:
         raise InputError(f"settings come as KEY VALUE pairs; {arguments.settings[-1]!r} has no value")
+    refuse_unused(command, arguments.settings[::2])
     for option, key in _OPTION_KEYS.items():
         if getattr(arguments, option, None) is not None:
             arguments.settings += [key, getattr(arguments, option)]
@@ -109,12 +118,30 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
 
 
 def _as_one_word(argv: list[str]) -> list[str]:
-    """`--tile auto` as one word, because `--tile` otherwise takes three numbers."""
+    """`--tile auto` as one word, because `--tile` otherwise takes three numbers; `--set KEY=VALUE` as two."""
     joined = list(argv)
     for at in range(len(joined) - 1, 0, -1):
         if joined[at - 1 : at + 1] == ["--tile", "auto"]:
             joined[at - 1 : at + 1] = ["--tile-auto"]
+        elif joined[at - 1] == "--set" and (pair := _KEY_IS_VALUE.fullmatch(joined[at])):
+            joined[at : at + 1] = pair.groups()
     return joined
+
+
+_KEY_IS_VALUE = re.compile(r"([a-z]\w*(?:\.\w+)*)=(.*)", re.DOTALL | re.IGNORECASE)
+
+
+def _as_pairs(words: list[str]) -> list[str]:
+    """KEY VALUE KEY VALUE ..., of which each pair may also be written as KEY=VALUE."""
+    pairs, rest = [], list(words)
+    while rest:
+        if pair := _KEY_IS_VALUE.fullmatch(rest[0]):
+            pairs += pair.groups()
+            del rest[0]
+        else:
+            pairs += rest[:2]
+            del rest[:2]
+    return pairs
 
 
 def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
@@ -152,6 +179,9 @@ _OPTION_KEYS = {
     "output": "inference.output",
     "sigma": "inference.sigma",
     "protocol": "eval.protocol",
+    "batch": "data.eval_batch_size",
+    "threads": "num_threads",
+    "precision": "eval.precision",
 }
 
 
@@ -179,9 +209,6 @@ def _eval_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", metavar="NAME", help="whose measure: see the setting eval.protocol")
 
 
-    "batch": "data.eval_batch_size",
-    "threads": "num_threads",
-    "precision": "eval.precision",
 def _inference_options(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     parser.add_argument("--input", metavar="PATH", help="a folder of frames, of such folders, or a video")
@@ -223,6 +250,15 @@ def _restore_options(parser: argparse.ArgumentParser) -> None:
         "--on-error", default="skip", choices=("skip", "stop", "repeat"), help="frames that do not decode"
     )
     how.add_argument("--hdr", default="keep", choices=("keep", "refuse"), help="high dynamic range and wide gamuts")
+    speed = parser.add_argument_group("how to compute")
+    speed.add_argument(
+        "--runtime",
+        choices=("onnxruntime", "openvino", "litert"),
+        help="of an exported network, which --model FILE names; needs no TensorFlow",
+    )
+    speed.add_argument("--batch", metavar="N", help="windows at once")
+    speed.add_argument("--threads", metavar="N", help="that compute; 0: as many as there are processors")
+    speed.add_argument("--precision", metavar="TYPE", help="float32, bfloat16 or float16, where there is such")
     video = parser.add_argument_group("how to write")
     video.add_argument("--format", choices=("png", "tiff", "jpg", "webp"), help="a folder of such images")
     video.add_argument("--codec", choices=("h264", "hevc", "av1", "vp9", "prores", "ffv1"), help="of a video")
@@ -250,15 +286,6 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 def _settings_options(parser: argparse.ArgumentParser) -> None:
     from ascendvsr.config.explain import add_options
 
-    speed = parser.add_argument_group("how to compute")
-    speed.add_argument(
-        "--runtime",
-        choices=("onnxruntime", "openvino", "litert"),
-        help="of an exported network, which --model FILE names; needs no TensorFlow",
-    )
-    speed.add_argument("--batch", metavar="N", help="windows at once")
-    speed.add_argument("--threads", metavar="N", help="that compute; 0: as many as there are processors")
-    speed.add_argument("--precision", metavar="TYPE", help="float32, bfloat16 or float16, where there is such")
     add_options(parser)
 
 

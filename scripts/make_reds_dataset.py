@@ -15,7 +15,7 @@ from ascendcv.utils.errors import InputError
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the data set: it holds a folder images")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the data set, which holds a folder images; DIR/sets means the same")
     parser.add_argument(
         "--scale", type=int, default=4, help="size of the ground truth over the input's; 1: deblurring"
     )
@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gt_folder", default="truth", help="name of the folders of ground truth (%(default)s)")
     parser.add_argument("--val", nargs="*", default=list(REDS4), metavar="NAME", help="clips of val.json (REDS4)")
     options = parser.parse_args(argv)
+    if options.folder.name == "sets" and not (options.folder / "images").is_dir():
+        options.folder = options.folder.parent  # the release was given the folder of the set files
     try:
         counts = write_sets(
             options.folder,

@@ -11,5 +11,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
 device_id=$1 devices=$2
 shift 2
 run_main --config-file "${CONFIG:-configs/edvr.yaml}" mode train \
-    device_ids "[$device_id]" rank_size "$devices" \
-    solver.checkpoint_interval 5000 solver.print_interval 20 "$@"
+    device_ids "[$device_id]" rank_size "$devices" "$@"

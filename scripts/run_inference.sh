@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Restores the evaluation set of configs/edvr.yaml's data, or what KEY VALUE pairs name.
+# Restores the evaluation set (data/reds), or what KEY VALUE pairs name.
 # Usage: run_inference.sh DEVICE_ID CKPT [KEY VALUE ...]     CKPT: weights in any format, or EDVR-<step>
+# A checkpoint in a run's folder is used with that run's settings, and results go there; CONFIG=FILE names others.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     echo "usage: bash scripts/run_inference.sh DEVICE_ID CKPT [KEY VALUE ...]" >&2
@@ -9,5 +10,5 @@ fi
 source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
 device_id=$1 checkpoint=$2
 shift 2
-run_main mode inference device_ids "[$device_id]" checkpoint "$checkpoint" \
+run_main "${CONFIG_OPTION[@]}" mode inference device_ids "[$device_id]" checkpoint "$checkpoint" \
     model.convert_output_to_uint8 True "$@"

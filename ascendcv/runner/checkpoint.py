@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +54,8 @@ class CheckpointStore:
 
         A damaged one is skipped with a warning. Raises `InputError` where all are damaged.
         """
-        steps = self.steps()
-        for step in reversed(steps):
-            problem = damage(self.path(step))
-            if not problem:
-                return self.path(step)
-            logger.warning(
-                "The checkpoint %s is damaged (%s): going back to the one before", self.path(step), problem
-            )
-        if steps:
-            raise InputError(
-                f"all checkpoints in {self.output_dir} are damaged (in {self.path(step).name} {problem}); "
-                "remove them to start again"
-            )
-        return None
+        folders = [self.path(step) for step in reversed(self.steps())]
+        return first_whole(folders) if folders else None
 
     def write(self, step: int, fill: Callable[[Path], dict[str, Any]], score: float | None = None) -> Path:
         """Adds a checkpoint: `fill(folder)` writes its files and returns what `meta.json` keeps."""
@@ -118,7 +106,7 @@ class CheckpointStore:
 
 
 def find_checkpoint(output_dir: str | os.PathLike, which: str, name: str = "", lowest: bool = False) -> Path:
-    """The checkpoint of a run that `which` names: 'best', 'latest' or 'epoch:N'.
+    """The checkpoint of a run that `which` names: 'best', 'latest', 'epoch:N' or 'step:N'.
 
     Args:
         output_dir: the run's folder.
@@ -140,15 +128,36 @@ def find_checkpoint(output_dir: str | os.PathLike, which: str, name: str = "", l
     if which == "latest":
         return store.newest()
     if which == "best":
-        if (best := store.best()) is None:
+        ranked = [store.path(step) for step, _ in store.ranking()]
+        if not ranked:
             raise InputError(f"no checkpoint in {output_dir} has a score: the run was not validated; say latest")
-        return store.path(best[0])
+        return first_whole(ranked)
+    if which.startswith("step:"):
+        if which.removeprefix("step:") not in map(str, steps):
+            there = ", ".join(map(str, steps))
+            raise InputError(f"{output_dir} holds no checkpoint {which!r}; there are the steps {there}")
+        return store.path(int(which.removeprefix("step:")))
     epochs = {read_meta(store.path(step)).get("epoch", 0): step for step in reversed(steps)}
     wanted = which.removeprefix("epoch:")
     if not wanted.isdecimal() or int(wanted) not in epochs:
         there = ", ".join(str(epoch) for epoch in sorted(epochs))
         raise InputError(f"{output_dir} holds no checkpoint {which!r}; there are the epochs {there}")
     return store.path(epochs[int(wanted)])
+
+
+def first_whole(folders: Sequence[Path]) -> Path:
+    """The first of these checkpoints that is whole.
+
+    Each damaged one is skipped with a warning. Raises `InputError` where all are damaged.
+    """
+    for folder in folders:
+        problem = damage(folder)
+        if not problem:
+            return folder
+        logger.warning("The checkpoint %s is damaged (%s): going back to the one before", folder, problem)
+    raise InputError(
+        f"all checkpoints in {folder.parent} are damaged (in {folder.name} {problem}); remove them to start again"
+    )
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -159,13 +168,15 @@ def read_meta(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} is no complete training checkpoint: cannot read {META} ({error})") from error
 
 
-def damage(folder: Path) -> str:
-    """What is wrong with a checkpoint's files, or ''."""
+def damage(folder: Path, file: str = "") -> str:
+    """What is wrong with a checkpoint's files, or with one of them (if it is one that was written there), or ''."""
     try:
-        files = read_meta(folder)["files"]
-    except InputError:
-        return f"{META} is not readable"
+        files = dict(read_meta(folder)["files"])
+    except (InputError, LookupError, TypeError, ValueError):
+        return "" if file else f"{META} is not readable"
     for name, expected in files.items():
+        if file and name != file:
+            continue
         if not (folder / name).is_file():
             return f"{name} is missing"
         if _fingerprint(folder / name) != expected:

@@ -33,7 +33,8 @@ class Setting:
         default: what holds where nothing is said.
         text: what it means, in one line.
         choices: the only values; () where others decide.
-        aliases: other words for some of the choices.
+        aliases: other words for some of the choices; True and False may be among them.
+        numbered: words that are values with a number behind them: step:5000.
         low, high: the smallest and the largest number; None: no bound.
         above: the bound that a number must exceed; None: no bound.
         also: numbers outside of the bounds that have a meaning of their own, such as -1 for 'all'.
@@ -54,6 +55,7 @@ class Setting:
     text: str
     choices: tuple = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    numbered: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
     above: float | None = None
@@ -85,6 +87,8 @@ class Setting:
         if self.kind is dict and isinstance(value, Mapping):
             return self.of_fields({name: self.field(name).read(entry) for name, entry in value.items()})
         if self.kind is str:
+            if isinstance(value, bool) and str(value) in self.aliases:
+                return self.aliases[str(value)]
             if isinstance(value, str | os.PathLike | int | float) and not isinstance(value, bool):
                 return self._text(os.fspath(value) if isinstance(value, os.PathLike) else str(value))
         elif isinstance(value, str):
@@ -162,7 +166,8 @@ class Setting:
         return {bool: "True or False", int: "a whole number", float: "a number"}[self.kind]
 
     def _choices(self) -> str:
-        words = [str(choice) for choice in self.choices if choice != ""]
+        words = [str(choice) for choice in self.choices if choice != ""] + [f"{word}:N" for word in self.numbered]
+        words = [alias for alias in ("True", "False") if alias in self.aliases] + words
         none = ", or '' for none" if "" in self.choices else ""
         return (words[0] if len(words) == 1 else f"one of: {', '.join(words)}") + none
 
@@ -201,6 +206,12 @@ class Setting:
     def _text(self, value: str) -> str:
         if self.choices:
             value = self.aliases.get(value, value)
+            # NPU means npu, where no two choices differ in that alone.
+            alike = [choice for choice in self.choices if choice.casefold() == value.casefold()]
+            value = alike[0] if len(alike) == 1 else value
+            name, colon, count = value.partition(":")
+            if colon and name in self.numbered and _INTEGER.fullmatch(count):
+                return f"{name}:{int(count)}"
             if value not in self.choices:
                 because = f": {self.reason}" if self.reason else ""
                 raise ValueError(f"is {shown(value)}; it should be {self._choices()}{because}")
@@ -306,10 +317,16 @@ def word(
     choices: Sequence[str],
     *,
     aliases: Mapping[str, str] | None = None,
+    numbered: Sequence[str] = (),
     reason: str = "",
 ) -> Setting:
-    """One of a few words; '' among them means none. `aliases` are other words, and which of them each means."""
-    return Setting(str, default, text, choices=tuple(choices), aliases=aliases or {}, reason=reason)
+    """One of a few words, in capitals or not; '' among them means none.
+
+    `aliases` are other words, and which of them each means; `numbered` are those that come with a number, as
+    step:5000.
+    """
+    words = {"choices": tuple(choices), "aliases": aliases or {}, "numbered": tuple(numbered)}
+    return Setting(str, default, text, **words, reason=reason)
 
 
 def text(default: str, meaning: str) -> Setting:

@@ -1,6 +1,7 @@
-"""Changes of a configuration that is loaded already."""
+"""Keys of a configuration that is loaded already, and changes of it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from yacs.config import CfgNode
 
@@ -26,3 +27,11 @@ def changed(cfg: CfgNode, values: Mapping[str, object]) -> CfgNode:
             raise InputError(f"{key} {error}") from None
     copy.freeze()
     return copy
+
+
+def valued(cfg: CfgNode, key: str) -> Any:
+    """The value of 'section.name'."""
+    value = cfg
+    for name in key.split("."):
+        value = value[name]
+    return value

@@ -156,7 +156,11 @@ def _values(setting: Setting) -> dict[str, Any]:
         if setting.choices:
             none = [None, *NONE[1:]] if "" in setting.choices else []
             off = [False] if "off" in setting.choices else []
-            return {"enum": [*setting.choices, *setting.aliases, *none, *off]}
+            flags = [value for value in (True, False) if str(value) in setting.aliases]
+            words = {"enum": [*setting.choices, *setting.aliases, *none, *off, *flags]}
+            if not setting.numbered:
+                return words
+            return {"anyOf": [words, {"type": "string", "pattern": rf"^({'|'.join(setting.numbered)}):[0-9]+$"}]}
         return {"type": ["string", "number", "boolean", "null"]}
     if setting.choices:
         return {"enum": list(setting.choices)}

@@ -22,10 +22,18 @@ _MAIN = {
     "inference_result_dir": path("test", "folder below output_dir for restored frames"),
     "checkpoint": path(
         "",
-        "weights to evaluate, restore, freeze: any format, a run's checkpoint; best, latest, epoch:N of output_dir",
+        "weights to evaluate, restore, freeze: any format, a run's checkpoint; best, latest, epoch:N, step:N or a "
+        "name in output_dir",
     ),
     "init_from": path("", "weights to start training from: loads what fits and reports what did not"),
-    "continue_training": flag(False, "go on from the newest checkpoint in output_dir"),
+    "continue_training": word(
+        "",
+        "go on from a checkpoint in output_dir: True or latest, the newest; later ones than it are set aside",
+        ("", "latest", "best"),
+        aliases=dict.fromkeys(("True", "true", "yes", "on"), "latest")
+        | dict.fromkeys(("False", "false", "no", "off"), ""),
+        numbered=("epoch", "step"),
+    ),
     "random_seed": integer(20210126, "of the first weights, the order of samples and their augmentation"),
     "writer_num_threads": integer(8, "threads that encode and write restored frames", low=1, high=1024),
     "writer_queue_size": integer(
@@ -233,8 +241,8 @@ _SOLVER = {
     },
     "accumulate": integer(
         0,
-        "parts of a device's samples that go through the network one after the other, their gradients added up; 0: as "
-        "many as its memory asks for",
+        "parts of a device's samples that go through the network one after the other, their gradients added up; "
+        "0: as many as its memory asks for",
         high=100_000,
     ),
     "grad_clip_norm": number(0.0, "largest norm of the gradient; 0: any", high=1e30),
@@ -254,10 +262,14 @@ _SOLVER = {
     "validation_interval": integer(0, "steps between validations; 0: none"),
     "validation_epochs": integer(0, "epochs between validations; above 0 it counts instead of validation_interval"),
     "sample_interval": integer(0, "steps between sample pictures (sample/, TensorBoard); 0: none"),
+    "sample_epochs": integer(0, "epochs between them; above 0 it counts instead of sample_interval"),
+    "validation_sample_interval": integer(0, "steps between such pictures of the evaluation set; 0: none"),
+    "validation_sample_epochs": integer(0, "epochs between those; above 0 it counts instead of the steps"),
     "sample_keep": integer(0, "newest sample pictures kept; 0: all"),
     "sample_clear_interval": integer(0, "steps after which all earlier sample pictures are removed; 0: never"),
-    "save_mat": flag(False, "log/epochs.mat beside log/epochs.csv"),
-    "save_sources": flag(False, "config/sources-<time>.zip: the packages as they were"),
+    "save_mat": flag(True, "log/epochs.mat beside log/epochs.csv, for MATLAB and Octave, where SciPy is installed"),
+    "save_sources": flag(True, "config/sources-<time>.zip: the packages as they were"),
+    "overwrite": flag(False, "begin anew in output_dir: removes what an earlier run left there, and nothing else"),
     "notify_command": text("", "a shell command that gets the line of each finished epoch on its standard input"),
     "lr_finder": {
         "type": word("exponential", "how the rate rises", ("exponential", "linear")),
@@ -278,7 +290,8 @@ _EVAL = {
     ),
     "crop_border": integer(0, "pixels at each edge that do not count", high=1_000_000),
     "rounding": flag(False, "to 8 bit before the metrics: the TensorFlow release did not, the papers do"),
-    "save_images": flag(False, "write the restored frames too"),
+    "save_images": flag(False, "write the restored frames too, also those of validations during training"),
+    "tensorboard": flag(False, "eval and inference write pictures and scores for TensorBoard"),
     "protocol": word(
         "",
         "a paper's own way to measure; '': by the keys of eval. Explained in ascendvsr/evaluation/protocols.py",

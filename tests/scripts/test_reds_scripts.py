@@ -77,6 +77,10 @@ def test_set_files_for_other_folders_scales_and_clips(tmp_path: Path, capsys):
     assert [video["name"] for video in train["videos"]] == ["3", "100"]
     assert (train["prefix"], train["x1_folder"], train["videos"][0]["x1_shape"]) == (True, "blur", [8, 12])
     assert [clip.name for clip in read_set(tmp_path, "val.json", scale=1)] == ["20"]
+    # The release was told the folder of the set files.
+    (tmp_path / "sets/train.json").unlink()
+    assert make_reds_dataset.main([str(tmp_path / "sets"), *options]) == 0
+    assert (tmp_path / "sets/train.json").exists()
 
 
 def test_a_folder_that_is_no_data_set_ends_with_status_2_and_one_line(tmp_path: Path, capsys):
