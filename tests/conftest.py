@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.browser import find_browser
 from tests.support import PROJECT, TINY_EDVR, command_line
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "only the tests that need one of these modules, comma-separated; it is an error if it is not installed"
-    parser.addoption("--need", default="", metavar="MODULE", help=text)
+    text = "only the tests that need one of these, comma-separated; it is an error if it is not installed"
+    parser.addoption("--need", default="", metavar="NAME", help=text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -31,8 +32,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips a test marked `needs(MODULE, ...)` where one is missing; fails it where `--need` asked for that one."""
-    missing = {module for module in _needs(item) if importlib.util.find_spec(module) is None}
+    """Skips a test marked `needs(NAME, ...)` where one is missing; fails it where `--need` asked for that one."""
+    missing = {name for name in _needs(item) if not _is_here(name)}
     if missing:
         fate = pytest.fail if missing & _asked(item.config) else pytest.skip
         fate(f"needs {' and '.join(sorted(missing))}, which is not installed")
@@ -43,7 +44,12 @@ def _asked(config: pytest.Config) -> set[str]:
 
 
 def _needs(item: pytest.Item) -> set[str]:
-    return {module for mark in item.iter_markers("needs") for module in mark.args}
+    return {name for mark in item.iter_markers("needs") for name in mark.args}
+
+
+def _is_here(name: str) -> bool:
+    """Whether the browser is, or the module of this name."""
+    return find_browser() is not None if name == "chromium" else importlib.util.find_spec(name) is not None
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from ascendvsr.restoration.report import Report
-from tests.browser import Browser, find_browser
+from tests.browser import Browser
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium on PATH")
+pytestmark = pytest.mark.needs("chromium")
 
 SIZE = 256  # of the frames
 NAMES = ["first", "<i>second</i>", "third"]
