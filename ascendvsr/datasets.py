@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 
 from ascendcv.dataloader import samples
 from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.degradations import Chain, check_for_training, read_chain
 from ascendcv.dataloader.layouts import list_videos, read_layout, read_meta_info
 from ascendcv.dataloader.reds import read_set
 from ascendcv.utils.errors import InputError
@@ -23,8 +24,24 @@ def training_clips(cfg: CfgNode) -> list[Clip]:
     Raises `InputError` for a set that cannot be read.
     """
     count = cfg.data.n_frames_per_video or None
+    chain = degradation(cfg)
     clips = _read(cfg, cfg.data.train_set, cfg.data.train_list, training=True)
+    if chain is not None:
+        clips = [_to_be_degraded(clip, chain) for clip in clips]
     return [dataclasses.replace(clip, lq=clip.lq[:count], gt=clip.gt[:count]) for clip in clips]
+
+
+def _to_be_degraded(clip: Clip, chain: Chain) -> Clip:
+    """A clip whose input is made of its ground truth: its own input, where it has one, is not read."""
+    if not clip.gt or None in clip.gt:
+        raise InputError(f"clip {clip.name} has no ground truth that data.degrade could be done to")
+    height, width = clip.gt_size
+    if height % chain.scale or width % chain.scale:
+        raise InputError(
+            f"clip {clip.name} has frames of {width}x{height} pixels, which cannot be divided by {chain.scale} "
+            "(data.degrade): cut them, which `ascendvsr prepare` does"
+        )
+    return dataclasses.replace(clip, lq=clip.gt, lq_size=(height // chain.scale, width // chain.scale))
 
 
 def evaluation_clips(cfg: CfgNode) -> list[Clip]:
@@ -78,6 +95,22 @@ def check_batches(cfg: CfgNode, batch_size: int, workers: int) -> None:
         )
 
 
+def degradation(cfg: CfgNode) -> Chain | None:
+    """What makes the input of the ground truth while training, `data.degrade`; None: the data set has it.
+
+    Raises `InputError` for steps that do not exist or that crops cannot take.
+    """
+    if not cfg.data.degrade:
+        return None
+    with naming_keys("data", scale="model.scale", interval="data.train_interval"):
+        try:
+            chain = read_chain(cfg.data.degrade)
+        except InputError as error:
+            raise InputError(f"`degrade`: {error}") from error
+        check_for_training(chain, cfg.model.scale)
+    return chain
+
+
 def window_settings(cfg: CfgNode) -> dict[str, object]:
     """What says which windows there are: the arguments of `training_samples`."""
     data = cfg.data
@@ -102,21 +135,22 @@ def steps_per_epoch(cfg: CfgNode, windows: int, batch_size: int) -> int:
 
 def _read(cfg: CfgNode, part: str, clip_list: str, *, training: bool) -> list[Clip]:
     data = cfg.data
-    if data.layout == "reds":
+    is_clean = data.layout in ("davis", "set8")  # so that the input is made of what there is
+    has_set_files = data.layout == "reds" and part.endswith(".json")
+    if has_set_files:
         for key in ("train_list", "eval_list", "hold_out"):
             if data[key]:
                 raise InputError(f"data.{key} is not for data.layout reds, whose set files name the clips")
     _check_held_out(cfg)
     keys = {"part": "data.train_set" if training else "data.eval_set", "scale": "model.scale"}
     with naming_keys("data", **keys):
-        if data.layout == "reds":
+        if has_set_files:
             return read_set(data.data_dir, part, cfg.model.scale)
         return read_layout(
             data.layout,
             Path(data.data_dir),
             part,
-            scale=cfg.model.scale,
-            **_folders(cfg),
+            **_folders(cfg) | ({"scale": 1} if is_clean and data.degrade and training else {}),
             listed=read_meta_info(Path(clip_list)) if clip_list else (),
             hold_out=data.hold_out,
             training=training,
@@ -124,7 +158,7 @@ def _read(cfg: CfgNode, part: str, clip_list: str, *, training: bool) -> list[Cl
 
 
 def _folders(cfg: CfgNode) -> dict[str, object]:
-    return {key: cfg.data[key] for key in ("lq_folder", "gt_folder", "gamma")}
+    return {"scale": cfg.model.scale} | {key: cfg.data[key] for key in ("lq_folder", "gt_folder", "gamma")}
 
 
 def _check_held_out(cfg: CfgNode) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ascendcv.dataloader.image import read_image
+from ascendcv.dataloader.stored import state_of
 from ascendcv.utils.files import atomic_path
 
 
@@ -24,9 +25,9 @@ class FrameCache:
 
     def read(self, path: str | os.PathLike) -> np.ndarray:
         """As `read_image`: [H, W, C] uint8 or uint16, mapped from the disk and not to be written to."""
-        state = os.stat(path)
-        identity = f"{os.path.abspath(path)}|{state.st_size}|{state.st_mtime_ns}"
-        name = hashlib.sha256(identity.encode()).hexdigest()
+        size, changed = state_of(path)
+        identity = f"{os.path.abspath(path)}|{size}|{changed}"
+        name = hashlib.sha256(os.fsencode(identity)).hexdigest()
         entry = self.folder / name[:2] / f"{name}.npy"
         if not entry.exists():
             with atomic_path(entry) as temporary:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ascendcv.dataloader.animation import AnimationSource, count_frames
+from ascendcv.dataloader.clips import folders_of_frames
 from ascendcv.dataloader.footage import Footage, Frame
 from ascendcv.dataloader.image import (
     IMAGE_SUFFIXES,
@@ -32,6 +33,7 @@ from ascendcv.dataloader.image import (
     read_turn,
     split_folder,
 )
+from ascendcv.dataloader.stored import entries, in_lmdb, is_folder, open_frame
 from ascendcv.dataloader.turn import Turn
 from ascendcv.dataloader.video_reader import VideoSource, check_range
 from ascendcv.utils.errors import InputError
@@ -152,12 +154,13 @@ def open_source(
     options |= {"on_error": on_error, "hdr": hdr}
     if str(source) == "-":
         return VideoSource(source, **options)
-    if path.is_dir():
+    if is_folder(path):
         images, ignored = split_folder(path)
         return ImageSource(_part(images, str(path), start, frames), str(path), ignored, turned=True)
-    if not path.exists():
+    inside = in_lmdb(path) is not None
+    if not inside and not path.exists():
         raise InputError(f"there is no folder or video {path}")
-    if not path.is_file():
+    if not inside and not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder; a stream is read from the standard input ('-')")
     if is_picture(path):
         if count_frames(path) > 1:
@@ -171,7 +174,7 @@ def is_picture(path: Path) -> bool:
     if path.suffix.lower() in _PICTURE_STREAMS:
         return False
     try:
-        with open(path, "rb") as file:
+        with open_frame(path) as file:
             start = file.read(16)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
@@ -187,23 +190,25 @@ def is_picture(path: Path) -> bool:
 
 
 def clip_folders(folder: Path) -> list[Path]:
-    """The folders of frames in a folder that is no clip itself, in natural order.
+    """The folders of frames in a folder that is no clip itself, in natural order; of an LMDB, at any depth.
 
     A picture or two beside them (folder.jpg) do not make it one.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         return []
-    entries = sorted(folder.iterdir(), key=natural_order)
-    own = [path for path in entries if path.is_file() and is_image_name(path)]
-    folders = [path for path in entries if is_folder_of_frames(path)]
+    if in_lmdb(folder):
+        return [path for path in folders_of_frames(folder, "").values() if path != folder]
+    inside, files = entries(folder)
+    own = [path for path in files if is_image_name(path)]
+    folders = [path for path in sorted(inside, key=natural_order) if is_folder_of_frames(path)]
     return folders if folders and len(own) <= _STRAY_PICTURES else []
 
 
 def is_folder_of_frames(path: Path) -> bool:
     """Whether it is a folder with images, and none that is hidden or made by another program."""
-    if not path.is_dir() or path.name.startswith(".") or path.name in SKIPPED_FOLDERS:
+    if not is_folder(path) or path.name.startswith(".") or path.name in SKIPPED_FOLDERS:
         return False
-    return any(entry.is_file() and is_image_name(entry) for entry in path.iterdir())
+    return any(is_image_name(file) for file in entries(path)[1])
 
 
 def prefetch(frames: Iterable[Frame], depth: int = 4) -> Iterator[Frame]:

@@ -1,5 +1,7 @@
 """Image files <-> arrays [H, W, C], of 8 and 16 bits, without loss: PNG, JPEG, WebP, TIFF, BMP and GIF.
 
+What is read may also be a frame in an LMDB, see `ascendcv.dataloader.stored`.
+
 Channels are Y, YA, RGB or RGBA as the file has them; a palette is expanded, a color key becomes alpha. The
 content tells the format, not the name. Pixels come as they are stored: an orientation noted in EXIF data turns
 nothing unless asked for, because the frames of a clip share one orientation and a network's input and ground
@@ -19,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ascendcv.dataloader import png
 from ascendcv.dataloader.footage import PictureTags
+from ascendcv.dataloader.stored import entries, is_folder, open_frame
 from ascendcv.dataloader.turn import Turn
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
@@ -79,7 +82,8 @@ def read_picture(path: str | os.PathLike) -> Picture:
     """As `read_image`, with all that belongs to the pixels."""
     header = image_header(path)
     try:
-        data = Path(path).read_bytes()
+        with open_frame(path) as file:
+            data = file.read()
         kind = picture_format(data)
         tags, turn = _tags_and_turn(data, kind)
         pixels = _decode(data, kind, header)
@@ -91,7 +95,7 @@ def read_picture(path: str | os.PathLike) -> Picture:
 def read_turn(path: str | os.PathLike) -> Turn:
     """How a picture asks to be turned. Raises `InputError` naming the file if it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with open_frame(path) as file:
             kind = picture_format(file.read(16))
             file.seek(0)
             return _turn(file.read() if kind == "tiff" else file, kind)
@@ -102,12 +106,14 @@ def read_turn(path: str | os.PathLike) -> Turn:
 def image_header(path: str | os.PathLike) -> ImageHeader:
     """Size, channels and bits of an image file, without decoding it. Raises `InputError` naming the file."""
     try:
-        with open(path, "rb") as file:
+        with open_frame(path) as file:
             kind = picture_format(file.read(16))
             file.seek(0)
             header = _header(file, kind)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
+    except InputError:
+        raise
     except OSError as error:
         if error.errno is None:  # not the system's, but Pillow's
             raise _unreadable(path, error) from error
@@ -222,11 +228,11 @@ def list_images(folder: str | os.PathLike) -> tuple[list[Path], int]:
 def split_folder(folder: str | os.PathLike) -> tuple[list[Path], list[Path]]:
     """As `list_images`, with the other files themselves."""
     folder = Path(folder)
-    if not folder.exists():
-        raise InputError(f"there is no folder {folder}")
-    if not folder.is_dir():
+    if not is_folder(folder):
+        if not folder.exists():
+            raise InputError(f"there is no folder {folder}")
         raise InputError(f"{folder} should be a folder of frames; it is a file")
-    files = sorted((path for path in folder.iterdir() if path.is_file()), key=natural_order)
+    files = sorted(entries(folder)[1], key=natural_order)
     images = [path for path in files if is_image_name(path)]
     if not images:
         others = f" among its {len(files)} files" if files else ""
@@ -332,9 +338,9 @@ def _turn(source: BinaryIO | bytes, kind: str) -> Turn:
 
 def _is_whole(path: Path) -> bool:
     """Whether a PNG or JPEG has its end mark; files of other formats count as whole."""
-    with open(path, "rb") as file:
+    with open_frame(path) as file:
         signature = file.read(8)
-        file.seek(-min(12, os.path.getsize(path)), os.SEEK_END)
+        file.seek(-min(12, file.seek(0, os.SEEK_END)), os.SEEK_END)
         ending = file.read()
         if signature == png.SIGNATURE:
             return ending[4:8] == b"IEND" or _png_has_end(file)

@@ -40,7 +40,11 @@ class Lmdb:
         try:
             self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (open as long as the object is)
             self._size = os.fstat(self._file.fileno()).st_size
-            self.places: dict[str, tuple[int, int]] = dict(self._entries())
+            self.places: dict[str, tuple[int, int]] = {}
+            for key, place in self._entries():
+                if key in self.places:  # or a few bytes would stand for many entries
+                    raise ValueError("it has a key twice")
+                self.places[key] = place
         except OSError as error:
             raise InputError(f"cannot read {self.path}: {error.strerror or error}") from error
         except (ValueError, struct.error) as error:
@@ -80,7 +84,7 @@ class Lmdb:
     def _entries(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Key and place of every value; no page is visited twice."""
         self._page_size, root = self._tree()
-        waiting, visited, last = [] if root == _NO_PAGE else [root], set(), None
+        waiting, visited = [] if root == _NO_PAGE else [root], set()
         while waiting:
             number = waiting.pop()
             if number in visited:
@@ -92,9 +96,6 @@ class Lmdb:
                 waiting += [low | high << 16 | top << 32 for low, high, top, *_ in reversed(self._nodes(page))]
             elif flags & _LEAF:
                 for low, high, node_flags, key, start in self._nodes(page):
-                    if last is not None and key <= last:
-                        raise ValueError("its keys are out of order")
-                    last = key
                     yield os.fsdecode(key), self._place(number, page, low | high << 16, node_flags, start)
             else:
                 raise ValueError("it has pages of an unknown kind")

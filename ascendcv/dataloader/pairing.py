@@ -14,6 +14,7 @@ with `clip.lq[i]` and `clip.gt[i]` a pair; `frame_numbers(clip.lq)[i]` is the nu
 does not always begin at 0 (GoPro, DVD). Positions that a protocol scores count in the sorted list of a whole clip.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -79,11 +80,11 @@ def gap(frames: Sequence[Path]) -> str | None:
     if numbers is None or len(numbers) < 3:
         return None
     numbers = sorted(numbers)
-    steps = Counter(second - first for first, second in zip(numbers, numbers[1:], strict=False))
+    steps = Counter(second - first for first, second in itertools.pairwise(numbers))
     step = min(steps)
     if len(steps) == 1 or steps[step] < len(numbers) / 2:
         return None
-    first = next(number for number, after in zip(numbers, numbers[1:], strict=False) if after - number != step)
+    first = next(number for number, after in itertools.pairwise(numbers) if after - number != step)
     missing = sum(count * (distance // step - 1) for distance, count in steps.items())
     return f"{first + step}" + (f" and {missing - 1} more" if missing > 1 else "")
 

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ascendcv.dataloader.clips import Clip, read_clip
-from ascendcv.dataloader.image import natural_order
+from ascendcv.dataloader.image import SKIPPED_FOLDERS, natural_order
+from ascendcv.dataloader.stored import entries, folder_or_lmdb, is_folder
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
@@ -44,7 +45,7 @@ def read_set(data_dir: str | os.PathLike, set_file: str, scale: int = 4) -> list
     if not videos:
         raise InputError(f"{path} names no clips; {_remake(data_dir)}")
     clips = []
-    for name, video in videos:
+    for name, video in dict(videos).items():  # a clip that is listed twice is one clip
         clip = _read_clip(data_dir, name, *folders, prefix, scale)
         _compare(clip, video, scale, path, data_dir)
         clips.append(clip)
@@ -68,9 +69,10 @@ def write_sets(
     data_dir, images = Path(data_dir), Path(data_dir) / "images"
     if not images.is_dir():
         raise InputError(f"{data_dir} has no folder images: it should hold NAME/{lq_folder} or {lq_folder}/NAME")
-    prefix = (images / lq_folder).is_dir()
-    parents = (images / lq_folder).iterdir() if prefix else images.iterdir()
-    names = [path for path in parents if (path if prefix else path / lq_folder).is_dir()]
+    place = folder_or_lmdb(images / lq_folder)
+    prefix = is_folder(place)
+    parents = entries(place if prefix else images)[0]
+    names = [path for path in parents if _is_clip(path if prefix else path / lq_folder)]
     sets = {"train": [], "val": []}
     for name in (path.name for path in sorted(names, key=natural_order)):
         clip = _read_clip(data_dir, name, lq_folder, gt_folder, prefix, scale)
@@ -86,6 +88,11 @@ def write_sets(
         with atomic_path(data_dir / "sets" / f"{which}.json") as temporary:
             temporary.write_text(json.dumps(folders | {"videos": videos}, indent=1) + "\n")
     return {which: len(videos) for which, videos in sets.items()}
+
+
+def _is_clip(folder: Path) -> bool:
+    """Whether it is a folder, and none that is hidden or that other programs make."""
+    return is_folder(folder) and folder.name[0] != "." and folder.name not in SKIPPED_FOLDERS
 
 
 def _read_json(path: Path, data_dir: Path) -> dict:
@@ -105,7 +112,8 @@ def _remake(data_dir: Path) -> str:
 
 
 def _folder(data_dir: Path, name: str, folder: str, prefix: bool) -> Path:
-    return data_dir / "images" / (Path(folder, name) if prefix else Path(name, folder))
+    images = data_dir / "images"
+    return folder_or_lmdb(images / folder) / name if prefix else images / name / folder
 
 
 def _read_clip(data_dir: Path, name: str, lq_folder: str, gt_folder: str | None, prefix: bool, scale: int) -> Clip:

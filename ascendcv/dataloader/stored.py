@@ -9,6 +9,7 @@ import io
 import os
 import threading
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
@@ -63,7 +64,7 @@ def is_folder(path: str | os.PathLike) -> bool:
 
 
 def entries(folder: str | os.PathLike) -> tuple[list[Path], list[Path]]:
-    """The folders and the files in a folder, in no order; of an LMDB, its frames. Raises OSError as `os.scandir`."""
+    """The folders and the files in a folder, in no order; of an LMDB, its frames. Raises OSError without one."""
     folder = Path(folder)
     root = in_lmdb(folder)
     if root is not None:
@@ -108,6 +109,11 @@ def state_of(path: str | os.PathLike) -> tuple[int, int]:
             raise
         status = os.stat(root / "data.mdb")
     return status.st_size, status.st_mtime_ns
+
+
+def keys_of(lmdb: str | os.PathLike) -> Collection[str]:
+    """The keys of an LMDB. Raises `InputError` for a damaged one."""
+    return _environment(Path(lmdb)).lmdb.places.keys()
 
 
 def folder_or_lmdb(path: str | os.PathLike) -> Path:

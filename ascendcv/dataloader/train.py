@@ -5,17 +5,17 @@ is turned, what noise it gets. Threads cannot change it, a run that goes on at s
 batch without reading what came before, and workers take their slices of one common sequence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from ascendcv.dataloader.augment import augment, rotate
 from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.degradations import Chain
 from ascendcv.dataloader.noise import add_noise, frame_noise, sigma_noise
 from ascendcv.dataloader.photometric import photometric
-from ascendcv.dataloader.reading import make_reader
-from ascendcv.dataloader.samples import Sample, check_turns, examples_of_batch, frames_of, training_samples
+from ascendcv.dataloader.reading import WindowReader
+from ascendcv.dataloader.samples import check_turns, examples_of_batch, training_samples
 from ascendcv.utils.errors import InputError
 
 # What `training_dataset` folds into a sample's seed, so that everything drawn has random numbers of its own.
@@ -52,6 +52,9 @@ def training_dataset(
     queue_size: int = 64,
     read_mode: str = "tf",
     cache: str = "",
+    on_error: str = "stop",
+    on_failure: Callable[[InputError], None] | None = None,
+    degrade: Chain | None = None,
 ) -> tf.data.Dataset:
     """Endless batches {'lq': [B, T, h, w, 3], 'gt': [B, h * scale, w * scale, 3]}, float32 RGB in [0, 1].
 
@@ -82,8 +85,12 @@ def training_dataset(
         start_step: the global step that the first batch belongs to.
         num_threads: windows that are read at once.
         queue_size: windows that may wait, as 8- or 16-bit pixels.
-        read_mode: who decodes, 'tf' (PNG and JPEG) or 'python' (Pillow; slower, all formats); equal pixels.
+        read_mode: who decodes PNG and JPEG, 'tf' or 'python' (Pillow, slower); equal pixels.
         cache: a folder of decoded frames, see `FrameCache`, or '' for none.
+        on_error: what is done about a frame that cannot be read: 'replace' the sample by another one, see
+            `WindowReader`, or 'stop'.
+        on_failure: called, on a thread of the input, with what ends it; the iterator raises TensorFlow's error.
+        degrade: what makes the input of the ground truth, in place of `lq`; its scale is `scale`.
 
     Raises `InputError` for clips and sizes that cannot be trained on.
     """
@@ -94,11 +101,26 @@ def training_dataset(
     check_turns(crop_size, transpose=transpose, rot90=rot90, rotation=rotation)
     if mirror and target != "all":
         raise InputError("`mirror` doubles the frames of a sample, which is for networks that restore all of them")
-    clean = all(clip.lq == clip.gt for clip in clips)  # the input is made of the ground truth
-    bits = max(clip.bits for clip in clips)
-    read = make_reader(clips, read_mode, cache, crop_size, scale, bits)
-    tables = _Tables(clips, samples, num_frames, interval, crop_size)
     center = num_frames // 2 if center_frame_idx is None else center_frame_idx
+    reader = WindowReader(
+        clips,
+        samples,
+        num_frames=num_frames,
+        interval=interval,
+        crop_size=crop_size,
+        scale=scale,
+        center=center,
+        target=target,
+        random_reverse=random_reverse,
+        read_mode=read_mode,
+        cache=cache,
+        seed=seed,
+        on_error=on_error,
+        on_failure=on_failure,
+        degrade=degrade,
+    )
+    dtype = tf.as_dtype(f"uint{reader.bits}")
+    gt_size = [side * scale for side in crop_size]
 
     def number_of(position):
         step, place = position // share, position % share
@@ -107,19 +129,11 @@ def training_dataset(
     def load(example):
         window = _pick(example, len(samples), seed)
         numbers = example * crops_per_example + tf.range(crops_per_example, dtype=tf.int64)
-        draws = [_draws(seed, number) for number in tf.unstack(numbers)]
-        files = tables.files[window]
-        if random_reverse:
-            files = tf.where(draws[0][2] < 0.5, files[::-1], files)
-        tops = [tf.cast(draw[0] * tables.free_rows[window], tf.int32) for draw in draws]
-        lefts = [tf.cast(draw[1] * tables.free_columns[window], tf.int32) for draw in draws]
-        wanted = files if target == "all" else files[center : center + 1]
-        if clean:
-            lq, _ = read(tf.gather(tables.gt, files), None, tops, lefts)
-            gt = lq if target == "all" else lq[:, center]
-        else:
-            lq, gt = read(tf.gather(tables.lq, files), tf.gather(tables.gt, wanted), tops, lefts)
-            gt = gt if target == "all" else tf.squeeze(gt, 1)
+        draws = tf.stack([_draws(seed, number) for number in tf.unstack(numbers)])
+        lq, gt = tf.numpy_function(reader.read, [example, window, draws], [dtype, dtype])
+        lq = tf.ensure_shape(lq, [crops_per_example, num_frames, *crop_size, 3])
+        gt = tf.ensure_shape(gt, [crops_per_example, num_frames if target == "all" else 1, *gt_size, 3])
+        gt = gt if target == "all" else tf.squeeze(gt, 1)
         return (lq, gt, numbers) if crops_per_example > 1 else tuple(tf.squeeze(x, 0) for x in (lq, gt, numbers))
 
     def finish(lq, gt, number):
@@ -151,30 +165,6 @@ def training_dataset(
     dataset = dataset.map(finish, num_parallel_calls=num_threads)
     dataset = dataset.batch(share * crops_per_example, drop_remainder=True).prefetch(2)
     return dataset.with_options(_options(num_threads))
-
-
-class _Tables:
-    """What a window's number leads to, as tensors; files of all clips stand in one list, clip after clip."""
-
-    def __init__(
-        self,
-        clips: Sequence[Clip],
-        samples: Sequence[Sample],
-        num_frames: int,
-        interval: int,
-        crop_size: tuple[int, int],
-    ):
-        self.lq = tf.constant([str(path) for clip in clips for path in clip.lq])
-        self.gt = tf.constant([str(path) for clip in clips for path in clip.gt])
-        start = np.cumsum([0] + [len(clip.lq) for clip in clips])
-        files = [
-            start[sample.clip]
-            + frames_of(sample, len(clips[sample.clip].lq), num_frames=num_frames, interval=interval)
-            for sample in samples
-        ]
-        self.files = tf.constant(np.array(files), tf.int32)  # [windows, num_frames]
-        sizes = np.array([clips[sample.clip].lq_size for sample in samples])
-        self.free_rows, self.free_columns = tf.constant((sizes - crop_size + 1).T, tf.float64)  # crop positions
 
 
 def _draws(seed: int, number: tf.Tensor) -> tf.Tensor:

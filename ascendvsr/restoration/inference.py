@@ -67,7 +67,7 @@ def _jobs(cfg: CfgNode) -> list[tuple[Source, Path]]:
     if folders:
         if results.resolve().is_relative_to(path.resolve()):
             raise InputError(f"{results} is inside {path}: its frames would be restored again; name another output")
-        return [(open_source(folder), results / folder.name) for folder in folders]
+        return [(open_source(folder), results / folder.relative_to(path)) for folder in folders]
     source = open_source(path)
     if not cfg.inference.output:
         results /= f"{path.stem}.mp4" if isinstance(source, VideoSource) else path.stem

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ascendcv.dataloader.clips import folders_of_frames
 from ascendcv.dataloader.footage import Footage
 from ascendcv.dataloader.frame_sink import VIDEO_SUFFIXES
 from ascendcv.dataloader.frame_source import clip_folders
 from ascendcv.dataloader.image import WRITTEN_SUFFIXES, is_image_name, natural_order
+from ascendcv.dataloader.stored import in_lmdb, is_folder
 from ascendcv.utils.errors import InputError
 
 STREAM = "-"
@@ -53,12 +55,21 @@ def find_jobs(names: Sequence[str], output: str | None) -> tuple[list[Job], list
             raise InputError(
                 "frames of the standard input go nowhere by themselves: name an output, or - for a stream"
             )
-        return [Job(source) for source in sources], notes
+        return [_beside(source) for source in sources], notes
     if len(sources) == 1 and sources[0] == names[0]:
         return [Job(sources[0], output)], notes
     if Path(output).suffix.lower() in VIDEO_SUFFIXES or Path(output).is_file() or output == STREAM:
         raise InputError(f"{len(sources)} clips cannot go into {output}: name a folder")
     return [Job(source, output, inside=True) for source in sources], notes
+
+
+def _beside(source: str) -> Job:
+    """A clip whose result goes beside it; of one in an LMDB into a folder beside that, by its name there."""
+    root = in_lmdb(source)
+    if root is None:
+        return Job(source)
+    inside = Path(source).relative_to(root)
+    return Job(source, str(root.with_name(f"{root.name.removesuffix('.lmdb')}_restored") / inside))
 
 
 def _is_output(name: str) -> bool:
@@ -71,6 +82,8 @@ def _clips(name: str) -> tuple[list[str], list[str]]:
     path = Path(name)
     if name == STREAM or path.is_file():
         return [name], []
+    if in_lmdb(path):
+        return [str(folder) for folder in folders_of_frames(path, path.name).values()], []
     if path.is_dir():
         return _clips_in(path)
     if path.exists():
@@ -120,8 +133,16 @@ def target_of(job: Job, footage: Footage, image_format: str | None, ending: str 
     if job.place is None:
         return str(source.with_name((source.name if source.is_dir() else source.stem) + ending + suffix))
     if job.inside:
-        return str(Path(job.place, (source.name if source.is_dir() else source.stem) + suffix))
+        return str(Path(job.place, (_name(source) if is_folder(source) else source.stem) + suffix))
     return job.place
+
+
+def _name(folder: Path) -> str:
+    """Of a folder its name; of one in an LMDB its place there, which tells 00001/0001 from 00002/0001."""
+    root = in_lmdb(folder)
+    if root is None:
+        return folder.name
+    return str(folder.relative_to(root)) if root != folder else folder.name.removesuffix(".lmdb")
 
 
 def _suffix_for(source: Path, footage: Footage) -> str:

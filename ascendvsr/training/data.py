@@ -1,18 +1,41 @@
 """From a configuration and its clips to the batches that a network trains on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 from yacs.config import CfgNode
 
 from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.train import training_dataset
+from ascendcv.utils.errors import InputError
 from ascendvsr.config.naming import naming_keys
-from ascendvsr.datasets import BATCH_KEYS, WINDOW_KEYS, window_settings
+from ascendvsr.datasets import BATCH_KEYS, WINDOW_KEYS, degradation, window_settings
 from ascendvsr.models import card_named
 
 # `data.augment.*` that are changes of color, by the names that they have there and in `photometric`.
 _COLORS = ("multiplicative_color", "brightness", "contrast", "saturation", "hue", "channel_permutation", "noise")
+
+
+def batches_for_trainer(
+    cfg: CfgNode,
+    clips: Sequence[Clip],
+    shard: tuple[int, int],
+    batch_size: int,
+    first: int,
+    target: str = "center",
+) -> Iterator[dict[str, tf.Tensor]]:
+    """`training_batches`, which end with an `InputError` that names the frame that cannot be read."""
+    failures: list[InputError] = []
+    batches = iter(training_batches(cfg, clips, shard, batch_size, first, target, on_failure=failures.append))
+    while True:
+        try:
+            batch = next(batches)
+        except tf.errors.OpError:
+            with naming_keys("data"):
+                if failures:
+                    raise failures[0] from None
+            raise
+        yield batch
 
 
 def training_batches(
@@ -22,10 +45,12 @@ def training_batches(
     batch_size: int,
     first: int,
     target: str = "center",
+    on_failure: Callable[[InputError], None] | None = None,
 ) -> tf.data.Dataset:
     """The batches of worker `shard` (index, count), from the global batch number `first` on.
 
     `target` says whose ground truth there is: of the 'center' frame, [B,H,W,3], or of 'all', [B,T,H,W,3].
+    `on_failure` is told of a frame that cannot be read, where that ends training.
     """
     data = cfg.data
     with naming_keys("data", **WINDOW_KEYS, **BATCH_KEYS):
@@ -54,4 +79,7 @@ def training_batches(
             queue_size=data.train_data_queue_size,
             read_mode=data.read_mode,
             cache=data.cache,
+            on_error=data.on_error,
+            on_failure=on_failure,
+            degrade=degradation(cfg),
         )

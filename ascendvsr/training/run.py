@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from yacs.config import CfgNode
@@ -15,6 +16,9 @@ from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import save_config
 from ascendvsr.deployment import cost
 from ascendvsr.training.plan import read_plan
+
+if TYPE_CHECKING:
+    from ascendcv.runner.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +48,25 @@ def train(cfg: CfgNode) -> None:
             cost.write(cost.report(trainer.model, cfg), cfg)
         # The composed operations are the ones that XLA can compile.
         with implementation("tf") if cfg.solver.xla else contextlib.nullcontext():
-            stopped_by = trainer.fit()
+            stopped_by = _fit(trainer)
         logger.info("%s at step %d", "Stopped" if stopped_by else "Done", trainer.step)
     if stopped_by:
         raise SystemExit(128 + stopped_by)
+
+
+def _fit(trainer: "Trainer") -> int:
+    """As `trainer.fit`; where a frame that cannot be read ends the run, with the state saved first."""
+    from ascendcv.runner.hooks.saver import CheckpointSaver
+
+    try:
+        return trainer.fit()
+    except InputError as error:
+        savers = [hook for hook in trainer.hooks if isinstance(hook, CheckpointSaver)]
+        for saver in savers:
+            saver.end(trainer)
+        if not savers or not trainer.step:
+            raise
+        raise InputError(f"{error} (the state of step {trainer.step} is saved)") from error
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ class CheckpointSaver(Hook):
             logger.info("Best so far: %s (%s %.4f)", self.store.path(trainer.step), self.best_by, score)
 
     def end(self, trainer) -> None:
-        if self._saved != trainer.step:
+        if self._saved not in (None, trainer.step):  # None: training has not begun
             self._save(trainer, None)
 
     def _save(self, trainer, score: float | None) -> None:

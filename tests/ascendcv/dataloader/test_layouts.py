@@ -79,7 +79,10 @@ def test_without_a_folder_of_ground_truth_there_are_frames_to_restore(frames: Fr
             [("s/blur/a", ("0", "1")), ("s/gt/a", ("0",))],
             r"gt/a has 1 frames, but .*blur/a has 2: they should be pairs",
         ),
-        ([("s/blur/a", ("0", "1")), ("s/gt/a", ("0", "2"))], r"blur/a/1\.png and .*gt/a/2\.png should be a pair"),
+        (
+            [("s/blur/a", ("0", "1")), ("s/gt/a", ("0", "2"))],
+            r"should be pairs; .*gt/a lacks 1\.png; .*blur/a lacks 2\.png: copy",
+        ),
         ([("s/blur/a", ("0",)), ("s/gt/b", ("0",))], r"blur/a has no partner .*gt/a"),
         ([("s/blur/a", ("0",)), ("s/gt/a", ("0",)), ("s/gt/b", ("0",))], r"gt/b has no partner .*blur/b"),
         ([("s/blur", ("0",)), ("s/gt/a", ("0",))], r"gt/a has no partner .*blur/a"),
@@ -150,9 +153,9 @@ def test_dvd_as_pvdnet_and_kair_arrange_it(frames: Frames, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("layout", "part"), [("dvd", "train"), ("davis", "train_GT")])
-def test_frames_in_lmdb_files_are_to_be_extracted_first(tmp_path: Path, layout: str, part: str):
+def test_a_folder_called_lmdb_that_is_none_is_named(tmp_path: Path, layout: str, part: str):
     (tmp_path / "train_GT.lmdb").mkdir()
-    with pytest.raises(InputError, match=r"; python scripts/extract_lmdb.py .*train_GT.lmdb makes folders"):
+    with pytest.raises(InputError, match=r"; .*train_GT.lmdb is no LMDB: it has no data.mdb"):
         read_layout(layout, tmp_path, part)
 
 

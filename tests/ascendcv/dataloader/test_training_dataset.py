@@ -1,5 +1,6 @@
 """Training input: which samples, in which order, with which pixels."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -187,13 +188,26 @@ def test_what_cannot_be_trained_on_is_refused(clips: list[Clip], changes: dict, 
         training_dataset(clips, **OPTIONS | changes)
 
 
-def test_training_needs_ground_truth_and_files_that_the_decoder_knows(clips: list[Clip]):
+def test_training_needs_ground_truth(clips: list[Clip]):
     clip = clips[0]
     with pytest.raises(InputError, match=r"clip 0 .* has no ground truth"):
         training_dataset([Clip("0", clip.lq, [], clip.lq_size, clip.gt_size)], **OPTIONS)
-    others = [path.with_suffix(".webp") for path in clip.lq]
-    with pytest.raises(InputError, match=r"0\.webp is neither PNG nor JPEG: read it with `read_mode` python"):
-        training_dataset([Clip("0", others, clip.gt, clip.lq_size, clip.gt_size)], **OPTIONS)
+
+
+def test_the_content_decides_the_format_not_the_ending(clips: list[Clip], tmp_path: Path):
+    others = make_clips(tmp_path, ending="webp")
+    for clip in others:
+        for path in [*clip.lq, *clip.gt]:
+            path.rename(path.with_suffix(".png"))
+    named = [
+        dataclasses.replace(
+            clip,
+            lq=[path.with_suffix(".png") for path in clip.lq],
+            gt=[path.with_suffix(".png") for path in clip.gt],
+        )
+        for clip in others
+    ]
+    assert_equal(batches(named, 5), batches(clips, 5))
 
 
 @pytest.mark.parametrize("read_mode", ["tf", "python"])
@@ -205,3 +219,56 @@ def test_a_frame_that_turns_out_damaged_ends_the_input_and_can_be_named(tmp_path
         batches(clips, 20, read_mode=read_mode)
     with pytest.raises(InputError, match=r"1/gt/3\.png"):
         verify_frames(clips)
+
+
+@pytest.mark.parametrize("read_mode", ["tf", "python"])
+def test_a_damaged_frame_replaces_its_samples_by_others_and_is_named_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, read_mode: str
+):
+    clips = make_clips(tmp_path)
+    before = batches(clips, 9, read_mode=read_mode)
+    whole = clips[1].gt[3].read_bytes()
+    clips[1].gt[3].write_bytes(whole[:60] + bytes(40) + whole[100:])
+    after = batches(clips, 9, read_mode=read_mode, on_error="replace")
+    affected = [
+        (step, place)
+        for step, batch in enumerate(before)
+        for place, sample in enumerate(batch["lq"])
+        if frame_numbers(sample)[1] == 13
+    ]
+    assert affected
+    for step, (old, new) in enumerate(zip(before, after, strict=True)):
+        for place in range(4):
+            if (step, place) in affected:
+                assert frame_numbers(new["lq"][place])[1] != 13
+            else:
+                np.testing.assert_array_equal(old["lq"][place], new["lq"][place])
+    assert "1/gt/3.png is no readable image" in caplog.text
+    assert f"is replaced by another one ({len(affected)} so far)" in caplog.text
+    resumed = batches(clips, 4, read_mode=read_mode, on_error="replace", start_step=5)
+    assert_equal(after[5:], resumed)
+
+
+def test_a_frame_that_vanished_or_changed_its_size_is_damaged_too(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    clips = make_clips(tmp_path)
+    clips[0].lq[1].unlink()
+    Image.new("RGB", (5, 5)).save(clips[2].gt[2])
+    assert len(batches(clips, 9, on_error="replace")) == 9
+    assert "0/lq/1.png" in caplog.text
+    assert "2/gt/2.png has 5x5 pixels; when training began it had 56x48" in caplog.text
+
+
+def test_where_nothing_can_be_read_training_ends_and_says_so(tmp_path: Path):
+    clips = make_clips(tmp_path)
+    for clip in clips:
+        for path in clip.lq:
+            path.unlink()
+    failures = []
+    with pytest.raises(tf.errors.OpError):
+        batches(clips, 1, on_error="replace", on_failure=failures.append)
+    assert "none of 100 samples in a row can be read, the last because" in str(failures[0])
+    with pytest.raises(tf.errors.OpError):
+        batches(clips, 1, on_error="stop", on_failure=failures.append)
+    assert "lq/" in str(failures[1])
+    with pytest.raises(InputError, match=r"`on_error` is 'skip'; it should be replace or stop"):
+        training_dataset(clips, **OPTIONS, on_error="skip")
