@@ -12,6 +12,7 @@ Nothing outside of the folder compares a network's name: it asks the card.
 """
 
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -34,6 +35,25 @@ class Architecture:
     family: str
     settings: dict[str, object]
     summary: str
+
+
+@dataclass(frozen=True)
+class OtherNames:
+    """How another program calls a network's weights.
+
+    Attributes:
+        mark: what some of its names begin with, and none of the official ones; '': there is no such program.
+        rules: regular expression -> replacement, all of which are applied, in this order.
+    """
+
+    mark: str = ""
+    rules: tuple[tuple[str, str], ...] = ()
+
+    def official(self, name: str) -> str:
+        """The official name of what that program calls `name`."""
+        for pattern, replacement in self.rules:
+            name = re.sub(pattern, replacement, name)
+        return name
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ class Card:
             so that no graph grows with the clip.
         protocol: how its paper measures: a name of `ascendvsr.evaluation.protocols`, '' for the keys of `eval`.
         zoo: its published weights.
+        other_names: how another program calls its weights.
         mark: for flow networks: a name that each of its checkpoints has, and the shape of that tensor.
         renamed: for flow networks: what published names begin with -> what they begin with here.
         flow_name: for flow networks: what `ascendvsr flow --model` calls it.
@@ -99,6 +120,7 @@ class Card:
     in_steps: bool = False
     protocol: str = ""
     zoo: tuple[Record, ...] = ()
+    other_names: OtherNames = OtherNames()
     mark: tuple[str, tuple[int, ...]] = ("", ())
     renamed: Mapping[str, str] = field(default_factory=dict)
     flow_name: str = ""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ascendcv.utils.errors import InputError
 
-_SMALL = 256 << 20
-_MAX_EXPANSION = 100
+_SMALL = 32 << 20
+_MAX_EXPANSION = 20
 
 
 def refuse_bomb(path: Path, expanded: int) -> None:

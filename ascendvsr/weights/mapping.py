@@ -15,7 +15,7 @@ from ascendcv.utils.files import atomic_path
 from ascendvsr.weights import h5_file
 from ascendvsr.weights.cache import local_file
 from ascendvsr.weights.names import named_constants, named_variables
-from ascendvsr.weights.reader import load_checkpoint, naming, recognise
+from ascendvsr.weights.reader import check_finite, load_checkpoint, naming, recognise
 
 _ENDING = ".weights.h5"
 _NOT_IN_NETWORKS = "num_batches_tracked"  # PyTorch's counter of batches in every batch normalisation
@@ -69,7 +69,8 @@ def load_state_dict(
     With `strict`, names and shapes must be the network's own, or nothing is assigned and an `InputError`
     lists all that is missing, unexpected or mis-shaped. Without, what fits is assigned and the report tells
     the rest. `source` names the weights in the message. Constants that checkpoints hold beside weights (see
-    `named_constants`) may be given or not; other values than the network's are an `InputError` in any case.
+    `named_constants`) may be given or not; other values than the network's, and weights that are not finite, are an
+    `InputError` in any case.
     """
     given = {name: array for name, array in state_dict.items() if name.split(".")[-1] != _NOT_IN_NETWORKS}
     for name, constant in named_constants(model).items():
@@ -87,6 +88,7 @@ def load_state_dict(
         if array.shape != needed:
             report.mismatched.append((entry.name, array.shape, needed))
             continue
+        check_finite({entry.name: array}, source)
         report.loaded.append(entry.name)
         assignments.append((entry.variable, array.transpose(np.argsort(entry.axes))))
     report.unexpected.extend(given)
@@ -139,6 +141,11 @@ def _load_as_keras_does(model: keras.Model, path: Path) -> LoadReport:
             load_state_dict(model, before)
             reason = " ".join(str(error).split())[:300]
             raise InputError(f"{path} does not fit the network {type(model).__name__}: {reason}") from error
+    try:
+        check_finite(state_dict(model), str(path))
+    except InputError:
+        load_state_dict(model, before)
+        raise
     return LoadReport(loaded=list(before))
 
 

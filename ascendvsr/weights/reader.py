@@ -4,21 +4,22 @@ No Keras, no TensorFlow, no PyTorch, and nothing that a file contains is execute
 """
 
 import contextlib
+import logging
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ascendcv.runner.checkpoint import META, damage
+from ascendcv.runner.checkpoint import META, CheckpointStore, damage
 from ascendcv.utils.errors import InputError
+from ascendvsr.models import CARDS
 from ascendvsr.weights import h5_file, npz_file, safetensors_file, torch_file
 from ascendvsr.weights.cache import local_file
+from ascendvsr.weights.wrappers import Found, check_choice, without_prefixes
 
-# What wrappers for several devices, compilation or training loops put before every name.
-_PREFIXES = ("module.", "_orig_mod.", "model.")
 _MAX_NAME = 500
 
 _NOT_WEIGHTS = {
@@ -27,27 +28,59 @@ _NOT_WEIGHTS = {
 }
 
 
-def load_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
+logger = logging.getLogger(__name__)
+
+
+def load_checkpoint(path: str | os.PathLike, weights: str = "auto") -> dict[str, np.ndarray]:
     """Official names -> arrays as PyTorch lays them out (a convolution's weight is [out, in, kh, kw]).
 
     Reads torch files (zip and legacy), safetensors, npz and this project's `.weights.h5`, told apart by what
-    is in them, and training checkpoints `<Model>-<step>/`; of a run's folder, the newest of these. Where a
-    file or a folder has the moving average of the weights (`params_ema`, `ema.weights.h5`) beside the
-    weights, the average is read. The name of published weights (`ascendvsr.models.zoo`) means their file, where it
-    was downloaded before. Prefixes that every name has (`module.`) are removed. Floating-point values
-    become float32.
+    is in them, and training checkpoints `<Model>-<step>/`; of a run's folder, the newest of these that is whole.
+    The name of published weights (`ascendvsr.models.zoo`) means their file, where it was downloaded before. What
+    training programs put around weights (`ascendvsr.weights.wrappers`) is removed, and names that another program
+    gives a network become official ones. Floating-point values become float32.
 
-    Raises `InputError`, naming the file, for one that is missing, damaged, of another kind, without weights,
-    or that asks for anything to be executed.
+    Args:
+        weights: where there are the weights and their moving average (`params_ema`, `ema.weights.h5`, ...): 'raw',
+            'ema', or 'auto', the average if there is one. Which was taken is logged.
+    Raises:
+        InputError: naming the file, for one that is missing, damaged, of another kind, without weights or with
+            weights that are not finite, or that asks for anything to be executed.
     """
+    return read_checkpoint(path, weights).arrays
+
+
+def read_checkpoint(path: str | os.PathLike, weights: str = "auto") -> Found:
+    """What `load_checkpoint` gives, and which of the weights and their moving average it is."""
+    check_choice(weights)
     path = local_file(path)
     with naming(path):
+        kind = words = ""
         if path.is_dir():
-            path = _file_of_folder(path)
-        arrays = _READERS[recognise(path)](path)
-        if not arrays:
+            path, kind, words = _file_of_folder(path, weights)
+        _check_against_run(path)
+        found = _READERS[recognise(path)](path, weights)
+        if kind:
+            found = Found(found.arrays, kind, words)
+        if not found.arrays:
             raise InputError(f"{path} holds no tensors")
-        return _without_prefixes({_checked_name(name, path): _plain(array) for name, array in arrays.items()})
+        found = without_prefixes(found, str(path), weights)
+        arrays = {_checked_name(name, path): _plain(array) for name, array in found.arrays.items()}
+        check_finite(arrays, str(path))
+        if found.words:
+            logger.info("%s: taking %s", path, found.words)
+        return found._replace(arrays=_under_official_names(arrays))
+
+
+def check_finite(arrays: Mapping[str, np.ndarray], source: str) -> None:
+    """Raises `InputError` naming `source` and the first array that holds NaN or infinity."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            count = array.size - np.count_nonzero(np.isfinite(array))
+            raise InputError(
+                f"{source} is refused: {count:,} of {array.size:,} values of {name} are not finite (NaN or "
+                "infinite), so that it restores nothing; take an earlier checkpoint"
+            )
 
 
 @contextlib.contextmanager
@@ -103,27 +136,56 @@ def _recognise_archive(path: Path) -> str:
     raise InputError(f"{path} is a zip archive without weights; it holds {', '.join(names[:5])}")
 
 
-_READERS = {
+_READERS: dict[str, Callable[[Path, str], Found]] = {
     "torch zip": torch_file.read_zip,
     "torch legacy": torch_file.read_legacy,
-    "safetensors": safetensors_file.read,
-    "npz": npz_file.read,
-    "h5": h5_file.read_official,
+    "safetensors": lambda path, weights: Found(safetensors_file.read(path)),
+    "npz": lambda path, weights: Found(npz_file.read(path)),
+    "h5": lambda path, weights: Found(h5_file.read_official(path)),
 }
 
+RAW, AVERAGE = "model.weights.h5", "ema.weights.h5"  # in a training checkpoint
 
-def _file_of_folder(folder: Path) -> Path:
-    """The weights in a training checkpoint, or in the newest one of a run."""
+
+def _file_of_folder(folder: Path, weights: str) -> tuple[Path, str, str]:
+    """The file of weights in a training checkpoint, or in the newest one of a run, and what kind it is of."""
     if not (folder / META).exists():
-        found = [meta.parent for meta in folder.glob(f"*-*/{META}")]
-        steps = {int(match[1]): run for run in found if (match := re.fullmatch(r".+-(\d+)", run.name))}
-        if not steps:
-            raise InputError(f"{folder} holds no training checkpoint (a folder <Model>-<step>/ with {META})")
-        folder = steps[max(steps)]
+        folder = _newest(folder)
     if problem := damage(folder):
         raise InputError(f"{folder} is damaged: {problem}")
-    average = folder / "ema.weights.h5"
-    return average if average.exists() else folder / "model.weights.h5"
+    has_average = (folder / AVERAGE).exists()
+    if weights == "ema" and not has_average:
+        raise InputError(f"{folder} holds no moving average of weights: leave --weights ema out")
+    if has_average and weights != "raw":
+        return folder / AVERAGE, "ema", f"the moving average {AVERAGE}, not {RAW}"
+    return folder / RAW, "raw", f"the weights {RAW}, not the moving average {AVERAGE}" if has_average else ""
+
+
+def _newest(folder: Path) -> Path:
+    """The newest checkpoint of a run that is whole."""
+    found = (re.fullmatch(r"(.+)-\d+", meta.parent.name) for meta in folder.glob(f"*-*/{META}"))
+    names = sorted({match[1] for match in found if match})
+    if not names:
+        raise InputError(f"{folder} holds no training checkpoint (a folder <Model>-<step>/ with {META})")
+    if len(names) > 1:
+        stores = [CheckpointStore(folder, name) for name in names]
+        paths = " or ".join(str(store.path(store.steps()[-1])) for store in stores)
+        raise InputError(f"{folder} holds checkpoints of {' and '.join(names)}: which one? Say {paths}")
+    return CheckpointStore(folder, names[0]).newest()
+
+
+def _check_against_run(path: Path) -> None:
+    """Raises `InputError` for a file in a training checkpoint that is not what was written there."""
+    if (path.parent / META).is_file() and (problem := damage(path.parent, path.name)):
+        raise InputError(f"{path} is damaged: {problem}")
+
+
+def _under_official_names(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same arrays; where another program's names of a network are recognized, under its official ones."""
+    for card in CARDS:
+        if any(name.startswith(card.other_names.mark) for name in arrays if card.other_names.mark):
+            return {card.other_names.official(name): array for name, array in arrays.items()}
+    return arrays
 
 
 def _printable(error: Exception) -> str:
@@ -144,9 +206,3 @@ def _plain(array: np.ndarray) -> np.ndarray:
         raise TypeError(f"weights of type {array.dtype}")
     dtype = np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
     return np.array(array, dtype, order="C")
-
-
-def _without_prefixes(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    while prefix := next((prefix for prefix in _PREFIXES if all(name.startswith(prefix) for name in arrays)), None):
-        arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
-    return arrays

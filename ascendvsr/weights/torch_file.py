@@ -17,23 +17,22 @@ import numpy as np
 from ascendcv.utils.errors import InputError
 from ascendvsr.weights.archive import open_archive, read_member
 from ascendvsr.weights.pickle_reader import Storage, Tensor, is_count, read_pickle
+from ascendvsr.weights.wrappers import Found, find_network
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MAX_PICKLE_BYTES = 64 << 20  # the pickle of a thousand tensors and their optimizer has less than one MB
-_MAX_TENSOR_BYTES = 4 << 30  # of all tensors together: overlapping views can make much of a small file
-
-# Where training programs keep a network's state dict, the best choice first: BasicSR and KAIR save the moving
-# average of the weights, which is what they evaluate, as params_ema.
-_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "network")
-_MAX_NESTING = 4
+_OPERATIONS = 100_000  # that a pickle of any file may have, and half as many more as the file has bytes
+_SMALL = 16 << 20  # bytes that the tensors of any file may take; of larger files, so many times their size:
+_MAX_EXPANSION = 4  # because overlapping views can make much of a small file
 
 
-def read_zip(path: Path) -> dict[str, np.ndarray]:
+def read_zip(path: Path, weights: str = "auto") -> Found:
     """The state dict in a torch zip archive: its names -> arrays, bfloat16 as float32.
 
-    Raises `InputError` for a pickle that asks for anything but tensors, for sizes that contradict each other
-    and for a file without weights or with several networks; other exceptions for a damaged one.
+    `weights` chooses between raw and averaged ones (`ascendvsr.weights.wrappers`). Raises `InputError` for a pickle
+    that asks for what runs programs, for sizes that contradict each other and for a file without weights or with
+    several networks; other exceptions for a damaged one.
     """
     with open_archive(path) as archive:
         members = {member.filename: member.file_size for member in archive.infolist()}
@@ -45,7 +44,7 @@ def read_zip(path: Path) -> dict[str, np.ndarray]:
             )
         if members[pickle_name] > _MAX_PICKLE_BYTES:
             raise InputError(f"{path} is refused: it describes its tensors in {members[pickle_name]:,} bytes")
-        tree, _ = read_pickle(io.BytesIO(read_member(archive, pickle_name)), str(path))
+        tree, _ = read_pickle(io.BytesIO(read_member(archive, pickle_name)), str(path), _operations(path))
         big = f"{folder}byteorder" in members and read_member(archive, f"{folder}byteorder") == b"big"
         cache: dict[str, bytes] = {}
 
@@ -54,7 +53,8 @@ def read_zip(path: Path) -> dict[str, np.ndarray]:
                 cache[storage.key] = read_member(archive, f"{folder}data/{storage.key}")
             return cache[storage.key]
 
-        return _arrays(_find_state_dict(tree, path), storage_bytes, ">" if big else "<", path)
+        found = find_network(tree, _is_weight, str(path), weights)
+        return found._replace(arrays=_arrays(found.arrays, storage_bytes, ">" if big else "<", path))
 
 
 def is_pickle_member(name: str) -> bool:
@@ -62,14 +62,17 @@ def is_pickle_member(name: str) -> bool:
     return name.split("/")[-1] == "data.pkl" and name.count("/") <= 1
 
 
-def read_legacy(path: Path) -> dict[str, np.ndarray]:
+def read_legacy(path: Path, weights: str = "auto") -> Found:
     """The state dict in a legacy torch file; returns and raises as `read_zip`."""
     with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as file:
-        header = [read_pickle(file, str(path))[0] for _ in ("magic number", "protocol", "system")]
+        limit = _operations(path)
+        header = [read_pickle(file, str(path), limit)[0] for _ in ("magic number", "protocol", "system")]
         if header[:2] != [LEGACY_MAGIC, _LEGACY_PROTOCOL] or header[2].get("little_endian") is not True:
             raise InputError(f"{path} is no torch file of a little-endian machine and a known protocol")
-        tree, storages = read_pickle(file, str(path))
-        keys, _ = read_pickle(file, str(path))
+        tree, storages = read_pickle(file, str(path), limit)
+        keys, _ = read_pickle(file, str(path), limit)
+        if not all(isinstance(key, str) for key in keys):
+            raise InputError(f"{path} has storages without names: it is damaged")
         starts: dict[str, int] = {}
         for key in keys:
             if int.from_bytes(file.read(8), "little") != storages[key].numel:
@@ -81,44 +84,31 @@ def read_legacy(path: Path) -> dict[str, np.ndarray]:
             start = starts[storage.key]
             return file[start : start + storage.numel * _itemsize(storage)]
 
-        return _arrays(_find_state_dict(tree, path), storage_bytes, "<", path)
+        found = find_network(tree, _is_weight, str(path), weights)
+        return found._replace(arrays=_arrays(found.arrays, storage_bytes, "<", path))
 
 
-def _find_state_dict(tree: object, path: Path) -> dict[str, Tensor]:
-    """The tensors of the one network in a checkpoint's nested dicts, by name."""
-    found = _tensors_in(tree)
-    if found:
-        return found
-    candidates = {}
-    if isinstance(tree, dict):
-        candidates = {str(key): tensors for key, value in tree.items() if (tensors := _tensors_in(value))}
-    if len(candidates) == 1:
-        return next(iter(candidates.values()))
-    if candidates:
-        raise InputError(f"{path} holds several networks ({', '.join(candidates)}): save the one you want alone")
-    keys = f" (its keys: {', '.join(map(str, tree))[:200]})" if isinstance(tree, dict) else ""
-    raise InputError(f"{path} holds no tensors under names{keys}: it is no network's state dict")
+def _operations(path: Path) -> int:
+    return _OPERATIONS + path.stat().st_size // 2
 
 
-def _tensors_in(tree: object, depth: int = 0) -> dict[str, Tensor]:
-    if not isinstance(tree, dict) or depth == _MAX_NESTING:
-        return {}
-    for key in _WRAPPERS:
-        if found := _tensors_in(tree.get(key), depth + 1):
-            return found
-    return {name: value for name, value in tree.items() if isinstance(value, Tensor) and isinstance(name, str)}
+def _is_weight(value: object) -> bool:
+    """Whether a value is a tensor; no network here has complex ones."""
+    return isinstance(value, Tensor) and not value.storage.dtype.startswith("c")
 
 
 def _arrays(
     tensors: Mapping[str, Tensor], storage_bytes: Callable[[Storage], bytes], byte_order: str, path: Path
 ) -> dict[str, np.ndarray]:
-    total = 0
+    total, most = 0, max(_SMALL, _MAX_EXPANSION * path.stat().st_size)
     arrays = {}
     for name, tensor in tensors.items():
         _check(name, tensor, path)
         total += math.prod(tensor.shape) * _itemsize(tensor.storage)
-        if total > _MAX_TENSOR_BYTES:
-            raise InputError(f"{path} is refused: its tensors claim more than {_MAX_TENSOR_BYTES:,} bytes")
+        if total > most:
+            raise InputError(
+                f"{path} is refused: its tensors claim more than {most:,} bytes, and it has {path.stat().st_size:,}"
+            )
         data = storage_bytes(tensor.storage)
         if len(data) != tensor.storage.numel * _itemsize(tensor.storage):
             raise InputError(

@@ -6,7 +6,7 @@ from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import integer, number, path
-from ascendvsr.models.basicvsr.weights import detect
+from ascendvsr.models.basicvsr.weights import OF_MMAGIC, detect
 from ascendvsr.models.basicvsr.zoo import ZOO
 from ascendvsr.models.card import Card
 
@@ -36,6 +36,7 @@ CARDS = (
         detect=detect,
         settings={"basicvsr": SETTINGS},
         zoo=ZOO,
+        other_names=OF_MMAGIC,
         training="ascendvsr.models.basicvsr.training:BasicVSRTraining",
         read_inputs="ascendvsr.models.basicvsr.inputs:read_inputs",
         scale=lambda cfg: 4,

@@ -1,6 +1,17 @@
 """How checkpoints of BasicVSR are recognized."""
 
-from ascendvsr.models.card import Architecture, Shapes
+from ascendvsr.models.card import Architecture, OtherNames, Shapes
+
+# Source: open-mmlab/mmagic, `mmagic/models/editors/basicvsr/basicvsr_net.py`. Its SpyNet numbers the convolutions
+# alone, the official one the activations between them too.
+OF_MMAGIC = OtherNames(
+    mark="backward_resblocks.",
+    rules=(
+        (r"^(backward|forward)_resblocks\.", r"\1_trunk."),
+        (r"^upsample(\d)\.upsample_conv\.", r"upconv\1."),
+        *((rf"(\.basic_module\.\d)\.basic_module\.{n}\.conv\.", rf"\1.basic_module.{2 * n}.") for n in range(5)),
+    ),
+)
 
 
 def detect(shapes: Shapes) -> list[Architecture]:

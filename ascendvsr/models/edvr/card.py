@@ -7,7 +7,7 @@ from yacs.config import CfgNode
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import flag, integer, number, word
 from ascendvsr.models.card import IMPLEMENTATIONS, Card
-from ascendvsr.models.edvr.weights import detect
+from ascendvsr.models.edvr.weights import OF_MMAGIC, detect
 from ascendvsr.models.edvr.zoo import ZOO
 
 SETTINGS = {
@@ -105,6 +105,7 @@ CARDS = (
         detect=detect,
         settings={"edvr": SETTINGS},
         zoo=ZOO,
+        other_names=OF_MMAGIC,
         training="ascendvsr.models.edvr.training:EDVRTraining",
         channels=lambda cfg: cfg.edvr.num_in_ch,
         scale=lambda cfg: 1 if cfg.edvr.hr_in else 4,

@@ -52,6 +52,12 @@ class EDVR(Network):
         size_multiple: 4, or 16 with `hr_in`.
 
     Source: BasicSR `EDVR`.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import EDVR
+    >>> network = EDVR(num_feat=16, deformable_groups=4)
+    >>> tuple(network(np.zeros((1, 5, 12, 16, 3), "float32")).shape)
+    (1, 48, 64, 3)
     """
 
     time = "window"

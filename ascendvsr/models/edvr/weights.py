@@ -1,9 +1,20 @@
 """How checkpoints of EDVR are recognized."""
 
-from ascendvsr.models.card import Architecture, Shapes
+from ascendvsr.models.card import Architecture, OtherNames, Shapes
 
 _TAPS = 9  # of a deformable convolution: 3 x 3
 _HR_CHANNELS = 64  # at the size of the output, in all published ones
+
+# Source: open-mmlab/mmagic, `mmagic/models/editors/edvr/edvr_net.py`.
+OF_MMAGIC = OtherNames(
+    mark="pcd_alignment.",
+    rules=(
+        (r"^pcd_alignment\.", "pcd_align."),
+        (r"^feat_l(\d)_conv(\d)\.", r"conv_l\1_\2."),
+        (r"^upsample(\d)\.upsample_conv\.", r"upconv\1."),
+        (r"\.conv\.(weight|bias)$", r".\1"),
+    ),
+)
 
 
 def detect(shapes: Shapes) -> list[Architecture]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from ascendcv.runner.checkpoint import CheckpointStore
 from ascendcv.utils.errors import InputError
 from ascendvsr.weights import h5_file, load_checkpoint
+from ascendvsr.weights.reader import read_checkpoint
 from tests.ascendvsr.weights.torch_bytes import TorchFile
 
 FORMATS = ["torch zip", "torch legacy", "safetensors", "npz", "h5"]
@@ -143,6 +145,83 @@ def test_a_damaged_training_checkpoint_is_refused(tmp_path):
     (folder / "ema.weights.h5").write_bytes(content)
     with pytest.raises(InputError, match=r"EDVR-10 is damaged: ema\.weights\.h5"):
         load_checkpoint(folder)
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("way", ["changed", "cut", "file gone", "meta gone", "meta cut", "meta of another kind"])
+def test_a_run_whose_newest_checkpoint_is_damaged_gives_the_one_before(tmp_path, caplog, way):
+    for step in (10, 20, 30):
+        newest = checkpoint(tmp_path, step, average=True)
+    match way:
+        case "changed":
+            damage(newest / "model.weights.h5")
+        case "cut":
+            (newest / "ema.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+        case "file gone":
+            (newest / "ema.weights.h5").unlink()
+        case "meta gone":
+            (newest / "meta.json").unlink()
+        case "meta cut":
+            (newest / "meta.json").write_text('{"step"')
+        case "meta of another kind":
+            (newest / "meta.json").write_text("[1]")
+    assert first(tmp_path) == 20.5
+    assert "EDVR-30 is damaged" in caplog.text or way == "meta gone"
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(tmp_path):
+    for step in (10, 20):
+        damage(checkpoint(tmp_path, step, average=False) / "model.weights.h5")
+    with pytest.raises(InputError, match=r"all checkpoints in .* are damaged \(in EDVR-10 model\.weights\.h5"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_run_with_two_networks_asks_which(tmp_path):
+    checkpoint(tmp_path, 10, average=False)
+    shutil.copytree(tmp_path / "EDVR-10", tmp_path / "PVDNet-40")
+    with pytest.raises(InputError, match=r"of EDVR and PVDNet: which one\? Say .*/EDVR-10 or .*/PVDNet-40"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_file_in_a_training_checkpoint_is_checked_by_itself(tmp_path):
+    """The average is damaged, the weights are whole; a meta.json of another program says nothing of them."""
+    folder = checkpoint(tmp_path, 10, average=True)
+    damage(folder / "ema.weights.h5")
+    assert first(folder / "model.weights.h5") == 10
+    with pytest.raises(InputError, match=r"ema\.weights\.h5 is damaged: .* not what was written"):
+        load_checkpoint(folder / "ema.weights.h5")
+    (folder / "meta.json").write_text('{"files": "none", "author": "somebody"}')
+    assert first(folder / "model.weights.h5") == 10
+
+
+def test_the_choice_between_weights_and_average_of_a_run(tmp_path):
+    checkpoint(tmp_path, 10, average=True)
+    values = [load_checkpoint(tmp_path, which)["conv.weight"].flat[0] for which in ("auto", "ema", "raw")]
+    assert values == [10.5, 10.5, 10]
+    assert read_checkpoint(tmp_path).words == "the moving average ema.weights.h5, not model.weights.h5"
+    checkpoint(tmp_path, 20, average=False)
+    assert load_checkpoint(tmp_path, "raw")["conv.weight"].flat[0] == 20
+    with pytest.raises(InputError, match="EDVR-20 holds no moving average"):
+        load_checkpoint(tmp_path, "ema")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused_in_every_format(tmp_path, format, value):
+    write(format, tmp_path / "weights", weights() | {"conv.bias": np.array([0, value, 1, 2], np.float32)})
+    with pytest.raises(InputError, match=r"weights is refused: 1 of 4 values of conv\.bias are not finite"):
+        load_checkpoint(tmp_path / "weights")
+
+
+def test_values_beyond_float32_are_not_finite(tmp_path):
+    write("npz", tmp_path / "weights", {"weight": np.array([1e300])})
+    with pytest.raises(InputError, match="not finite"):
+        load_checkpoint(tmp_path / "weights")
 
 
 def test_a_file_without_tensors_is_refused(tmp_path):

@@ -1,8 +1,19 @@
 """torch.save files are read without PyTorch: what it writes, exactly; what it would never write, refused."""
 
+import argparse
+import collections
 import contextlib
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import io
 import os
+import pathlib
 import pickle
+import re
+import uuid
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -152,6 +163,7 @@ def test_the_published_spynet_is_read_exactly():
     assert sum(array.size for array in found.values()) == 1_440_300
     assert found["basic_module.5.basic_module.8.weight"].shape == (2, 16, 7, 7)
 
+
 @pytest.mark.needs("torch")
 def test_the_published_spynet_is_what_pytorch_reads():
     if not SPYNET.exists():
@@ -234,6 +246,125 @@ def test_an_archive_of_a_big_endian_machine_is_read(read, tmp_path):
 )
 def test_any_array_comes_back(read, container, array):
     assert_same(read(content(container, {"weight": array})), {"weight": array})
+
+
+# --- what lies beside weights -------------------------------------------------------------------------------
+
+
+class HistoryBuffer:
+    """As MMEngine's: an object with numpy arrays."""
+
+    def __init__(self):
+        self.log, self.count = np.arange(5.0), np.float64(3.5)
+
+
+class EasyDict(dict):
+    """A dict with attributes."""
+
+
+class Phase(enum.Enum):
+    TRAIN = "train"
+
+
+class Recursive:
+    def __init__(self):
+        self.itself, self.things = (self, [self]), {self}
+
+
+BESIDE = {
+    "history": lambda: HistoryBuffer(),
+    "namespace": lambda: argparse.Namespace(lr=1e-4, betas=(0.9, 0.99), inner=argparse.Namespace(a={1, 2})),
+    "easy dict": lambda: EasyDict(a=1, b=EasyDict(c=[1.5])),
+    "path": lambda: pathlib.PurePosixPath("/data/REDS"),
+    "date": lambda: datetime.datetime(2021, 1, 26, tzinfo=datetime.UTC),
+    "duration": lambda: datetime.timedelta(hours=3),
+    "tuple keys": lambda: {(0, 1): "a", ((1, 2), 3): [4], None: 1, 2.5: 3, True: 0, b"x": 1},
+    "complex": lambda: 1 + 2j,
+    "numbers": lambda: [10**40, -(2**70), float("inf"), decimal.Decimal("1.5"), fractions.Fraction(1, 3)],
+    "enumeration": lambda: {"phase": Phase.TRAIN},
+    "class": lambda: HistoryBuffer,
+    "function": lambda: [len, np.mean, datetime.datetime.now],
+    "containers": lambda: [collections.deque([1, 2], 5), {1, 2}, frozenset("ab"), collections.Counter("aab")],
+    "bytes": lambda: [b"x" * 300, bytearray(b"abc"), slice(1, 2), range(3), ...],
+    "numpy": lambda: [np.arange(3), np.float32(1), np.dtype("i4"), np.random.default_rng(0)],
+    "unique": lambda: uuid.UUID(int=7),
+    "itself": lambda: Recursive(),
+    "error": lambda: ValueError("loss is NaN"),
+    "pattern": lambda: re.compile("a+"),
+    "default dict": lambda: collections.defaultdict(list, a=[1]),
+    "partial": lambda: functools.partial(int, base=2),
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("kind", list(BESIDE))
+def test_unknown_classes_beside_weights_are_skipped(read, container, kind, protocol):
+    beside = Raw(pickle.dumps(BESIDE[kind](), protocol)[2:-1])
+    if protocol >= 4 and beside[:1] == b"\x95":  # a frame, whose length would not fit
+        beside = Raw(beside[9:])
+    # The memo of a pickle of its own: what stands behind must not refer to it.
+    tree = {"params": weights(), "beside": beside}
+    assert_same(read(content(container, tree)), weights())
+
+
+def test_what_is_beside_weights_would_be_made_by_pythons_own_unpickler():
+    """The test above reads what real programs write."""
+    for make in BESIDE.values():
+        for protocol in (2, 5):
+            pickle.loads(pickle.dumps(make(), protocol))
+
+
+def test_weights_inside_a_dict_of_an_unknown_class_are_read(read):
+    items = TorchFile()
+    inside = Raw(
+        name("addict.addict", "Dict") + b")\x81(" + b"".join(map(items.value, ("w", np.ones(3, np.float32)))) + b"u"
+    )
+    found = read(items.zip({"epoch": 1, "state_dict": inside}))
+    assert_same(found, {"w": np.ones(3, np.float32)})
+
+
+def test_a_file_of_one_unknown_object_names_its_class(read):
+    whole = Raw(name("torch.nn.modules.container", "Sequential") + b")\x81" + b"}b")
+    with pytest.raises(InputError, match=r"torch\.nn\.modules\.container\.Sequential; save its state_dict\(\)"):
+        read(TorchFile().zip(whole))
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_complex_tensors_are_left_out(read, container):
+    tree = {"params": weights() | {"spectrum": np.zeros(3, np.complex64)}}
+    assert_same(read(content(container, tree)), weights())
+
+
+def test_parameters_with_attributes_are_their_tensors(read):
+    file = TorchFile()
+    tensor = file.tensor(np.arange(4, dtype=np.float32))
+    function = Raw(name("torch._utils", "_rebuild_parameter_with_state"))
+    parameter = Raw(function + file.value((tensor, True, {}, {"sharded": False})) + b"R")
+    rebuild = Raw(name("torch._tensor", "_rebuild_from_type_v2"))
+    kind = Raw(name("torch.nn.parameter", "Parameter"))
+    wrapped = Raw(rebuild + file.value((function, kind, (tensor, True, {}, {}), {"note": 1})) + b"R")
+    found = read(file.zip({"a": parameter, "b": wrapped}))
+    expected = np.arange(4, dtype=np.float32)
+    assert_same(found, {"a": expected, "b": expected})
+
+
+def test_getattr_of_a_class_is_an_enumeration_and_of_anything_else_refused(read):
+    def get(what: bytes, attribute: str) -> Raw:
+        return Raw(name("builtins", "getattr") + TorchFile().value((Raw(what), attribute)) + b"R")
+
+    member = get(name("mmengine.hooks", "Priority"), "NORMAL")
+    assert_same(read(TorchFile().zip({"params": weights(), "x": member})), weights())
+    for hostile in (get(name("a", "B"), "__subclasses__"), get(member, "run"), get(b"]", "append")):
+        with pytest.raises(InputError, match=r"builtins\.getattr.*refused"):
+            read(TorchFile().zip({"params": weights(), "x": hostile}))
+
+
+@pytest.mark.parametrize("values", [(np.nan,), (1.0, np.inf), (-np.inf, 0.0)])
+def test_weights_that_are_not_finite_are_refused_by_name(read, values):
+    tree = weights() | {"conv.bias": np.array(values, np.float32)}
+    with pytest.raises(InputError, match=r"weights\.bin is refused: 1 of \d values of conv\.bias are not finite"):
+        read(TorchFile().zip(tree))
 
 
 # --- what no file may do ------------------------------------------------------------------------------------
@@ -360,11 +491,64 @@ def test_a_tensor_that_lies_about_itself_is_refused(read, container, lie):
         read(content(container, {"conv.weight": tensor}, file))
 
 
-def test_one_element_cannot_become_gigabytes(read):
+@pytest.mark.parametrize("shape", [(2**16, 2**16), (2**15, 2**15), (3000, 3000)])
+def test_one_element_cannot_become_more_than_a_file_of_its_size_has(read, shape):
     file = TorchFile()
-    tensor = file.tensor(np.zeros(1, np.float32), shape=(2**16, 2**16), stride=(0, 0))
+    tensor = file.tensor(np.zeros(1, np.float32), shape=shape, stride=(0, 0))
     with pytest.raises(InputError, match="claim more than"):
         read(file.zip({"weight": tensor}))
+
+
+def test_one_storage_cannot_be_seen_again_and_again(read):
+    file = TorchFile()
+    tensor = file.tensor(np.zeros(1 << 20, np.float32))
+    seen = {f"weight{number}": tensor for number in range(100)}
+    with pytest.raises(InputError, match="claim more than"):
+        read(file.zip(seen))
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(
+    "operations",
+    [
+        b"N0" * 200_000,
+        b"K\x010" * 200_000,
+        b"(" + b"N" * 200_000 + b"1",
+        b"]" + b"Na" * 200_000 + b"0",
+        b"(" + b"N" * 30_000 + b"t\x85q\x000" + b"ccollections\nOrderedDict\nh\x00R0" * 30_000,
+    ],
+)
+def test_the_operations_of_a_pickle_are_counted(read, container, operations):
+    """As many as a file of this size could need; a deflated pickle would have hundreds of millions."""
+    tree = pickled(operations + TorchFile().value(weights()))
+    if container == "legacy":
+        whole = legacy_bytes(tree, {})
+        with pytest.raises(InputError, match=r"weights\.bin"):
+            read(whole)
+        return
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", tree)
+    assert len(file.getvalue()) < 70_000
+    with pytest.raises(
+        InputError, match=r"weights\.bin is refused: .* more than 1[0-3]\d,\d{3} operations|damaged"
+    ):
+        read(file.getvalue())
+
+
+def test_a_shape_of_thousands_of_axes_is_refused(read):
+    file = TorchFile()
+    axes = (2**40,) * 5000 + (0,)
+    with pytest.raises(InputError, match="axes"):
+        read(file.zip({"weight": file.tensor(np.zeros(1, np.float32), shape=axes, stride=axes)}))
+
+
+def test_storage_keys_that_take_forever_to_hash_are_refused(read):
+    doubled = b"]" + b")" + b"\x86".join([b"q\x00h\x00"] * 60) + b"\x86a"
+    whole = legacy_bytes(pickled(TorchFile().value(weights())), {})
+    empty = pickle.dumps([], 2)
+    with pytest.raises(InputError, match=r"weights\.bin"):
+        read(whole.removesuffix(empty) + pickled(doubled))
 
 
 def test_a_zip_bomb_is_refused_before_it_expands(read):

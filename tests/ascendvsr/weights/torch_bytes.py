@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-STORAGES = {"float32": "FloatStorage", "int64": "LongStorage", "bool": "BoolStorage"}
+STORAGES = {
+    "float32": "FloatStorage",
+    "int64": "LongStorage",
+    "bool": "BoolStorage",
+    "complex64": "ComplexFloatStorage",
+}
 
 
 class Raw(bytes):
@@ -32,7 +37,7 @@ class TorchFile:
                 return b"N"
             case bool():
                 return b"\x88" if value else b"\x89"
-            case int():
+            case int() | float():
                 return pickle.dumps(value, 2)[2:-1]
             case str():
                 return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
