@@ -7,12 +7,10 @@ speed of a large matrix product in the same run tells what the machine could do.
 
 import argparse
 import os
-import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks.timing import machine, matrix_product
+from benchmarks.timing import machine, matrix_product, median_costs
 
 THREADS = 2
 
@@ -40,23 +38,6 @@ CASES = {
     "batch": Size(3, 20, 64, 64, 64, 64),
     "transposed": Size(4, 1, 90, 160, 128, 64),
 }
-
-
-class Cost(NamedTuple):
-    processor: float
-    wall: float
-
-
-def median_costs(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Cost]:
-    """Median seconds of each run, after one that does not count; they take turns."""
-    costs: dict[str, list[Cost]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            start = Cost(time.process_time(), time.perf_counter())
-            run()
-            if number:
-                costs[name].append(Cost(time.process_time() - start.processor, time.perf_counter() - start.wall))
-    return {name: Cost(*map(statistics.median, zip(*all_costs, strict=True))) for name, all_costs in costs.items()}
 
 
 def graph(function: Callable, *arguments) -> Callable[[], object]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,25 @@ def median_times(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[
             if number:
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+class Cost(NamedTuple):
+    """Seconds."""
+
+    processor: float
+    wall: float
+
+
+def median_costs(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Cost]:
+    """Median seconds of each run, after one that does not count; they take turns."""
+    costs: dict[str, list[Cost]] = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            start = Cost(time.process_time(), time.perf_counter())
+            run()
+            if number:
+                costs[name].append(Cost(time.process_time() - start.processor, time.perf_counter() - start.wall))
+    return {name: Cost(*map(statistics.median, zip(*all_costs, strict=True))) for name, all_costs in costs.items()}
 
 
 def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments) -> int:

@@ -1,6 +1,7 @@
 """The command `restore` on real files: batches, parts, resuming, reports, and what it refuses."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -101,6 +102,25 @@ def test_a_killed_job_goes_on_and_gives_the_same_video(restore, tmp_path, photog
         assert whole.time == part.time
         np.testing.assert_array_equal(whole.pixels, part.pixels)
     assert not manifest.parent.exists()
+
+
+@pytest.mark.slow
+def test_a_process_keeps_within_the_memory_that_it_was_given(restore, tmp_path, photograph, tiny_edvr_checkpoint):
+    """With 30 % more than the least that it asks for; the peak is at most a tenth over."""
+    frames = np.stack([np.roll(photograph, 3 * t, axis=1)[:240, :320] for t in range(10)])
+    make_video(tmp_path / "clip.mp4", frames)
+    refused = restore("clip.mp4", "out.mp4", "--tile", "auto", "--memory", "100M", status=2)
+    budget = int(1.3 * int(re.search(r"need at least (\d+)M", refused)[1]))
+    options = ("--checkpoint", tiny_edvr_checkpoint, "--tile", "auto", "--memory", f"{budget}M")
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    command = command_line("restore", "clip.mp4", "out.mp4", *options)
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    assert usage.ru_maxrss / 1024 <= 1.1 * budget
+    assert open_source(tmp_path / "out.mp4").footage.width == 1280
 
 
 def test_a_folder_goes_on_where_frames_are_missing(restore, tmp_path, frame_folder):
