@@ -34,6 +34,7 @@ def test_a_kernel_need_not_be_square():
 
 
 def test_the_default_initialisation_is_that_of_pytorch():
+    keras.utils.set_random_seed(0)
     layer = Conv2D(64, 3)
     layer.build((None, None, None, 32))
     limit = 1 / np.sqrt(32 * 9)
