@@ -81,7 +81,8 @@ def _multi_worker_strategy(
     local, rest = (1, 0) if rank_size == 1 else divmod(rank_size, workers)
     if rest or not local:
         raise InputError(f"rank_size {rank_size} cannot be divided among the cluster's {workers} workers")
-    names = prepare_devices(device, device_ids, local, num_threads)
+    own = _own_devices(device_ids, cluster.local, local)
+    names = prepare_devices(device, own, local, num_threads)
     if names[0].startswith("NPU"):
         raise InputError(
             "TensorFlow's strategy for several workers knows CPUs and GPUs only; on NPUs leave cluster_file "
@@ -91,6 +92,19 @@ def _multi_worker_strategy(
         raise InputError(f"on CPUs a worker has one device: rank_size should be {workers}, not {rank_size}")
     os.environ["TF_CONFIG"] = cluster.tf_config
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _own_devices(device_ids: Sequence[int], place: int | None, count: int) -> Sequence[int]:
+    """The devices of the worker at `place` among those of its host; `device_ids` where nobody knows the place.
+
+    Slurm can give each process devices of its own, and then shows it no others.
+    """
+    if place is None or len(device_ids) > 1:
+        return device_ids
+    there = max(len(tf.config.list_physical_devices(kind)) for kind in ("GPU", "NPU"))
+    if there <= count and "CUDA_VISIBLE_DEVICES" in os.environ:
+        return device_ids
+    return [device_ids[0] + place * count]
 
 
 def _run_operations_in_order() -> None:

@@ -30,7 +30,7 @@ _MAIN = {
         "",
         "go on from a checkpoint in output_dir: True or latest, the newest; later ones than it are set aside",
         ("", "latest", "best"),
-        aliases=dict.fromkeys(("True", "true", "yes", "on"), "latest")
+        aliases=dict.fromkeys(("True", "true", "yes", "on", "auto"), "latest")
         | dict.fromkeys(("False", "false", "no", "off"), ""),
         numbered=("epoch", "step"),
     ),
@@ -257,6 +257,9 @@ _SOLVER = {
     "checkpoint_epochs": integer(0, "epochs between checkpoints; above 0 it counts instead of checkpoint_interval"),
     "keep_checkpoints": integer(0, "newest checkpoints kept; 0: all"),
     "keep_best": integer(1, "best ones kept besides these"),
+    "worker_timeout": integer(
+        1800, "seconds without a step after which a worker that waits for others ends; 0: it waits on"
+    ),
     "best_key": text("val/psnr", "the column of log.csv that ranks checkpoints"),
     "best_is": word("highest", "which of its values is best", ("highest", "lowest")),
     "validation_interval": integer(0, "steps between validations; 0: none"),

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 from yacs.config import CfgNode
 
+from ascendcv.runner.cluster import check_port
 from ascendcv.runner.logs import logging_to
+from ascendcv.runner.peers import StepDone, ending_together
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import save_config
@@ -43,7 +45,11 @@ def train(cfg: CfgNode) -> None:
         from ascendcv.ops.registry import implementation
         from ascendvsr.training.assembly import make_trainer
 
+        step_done = stack.enter_context(ending_together(plan.cluster, cfg.solver.worker_timeout))
+        if plan.cluster:
+            check_port(plan.worker, plan.cluster.workers[plan.worker])
         trainer = make_trainer(plan)
+        trainer.hooks.append(StepDone(step_done))
         if plan.is_chief and not (output_dir / "cost.txt").exists():
             cost.write(cost.report(trainer.model, cfg), cfg)
         # The composed operations are the ones that XLA can compile.

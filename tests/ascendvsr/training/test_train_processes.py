@@ -163,3 +163,82 @@ def test_one_device_two_devices_and_two_workers_train_alike(settings, tmp_path):
         for name in one:
             np.testing.assert_allclose(found[name], one[name], rtol=0, atol=2e-6, err_msg=name)
     assert len(list((tmp_path / "workers/log").glob("train-*.log"))) == 1
+
+
+def launched(*arguments: str, restarts: int = 0) -> subprocess.Popen:
+    """The launcher with a driver that allows a restart every second rather than every minute."""
+    code = (
+        "import sys; from ascendvsr.training.launch import launch; "
+        f"sys.exit(launch(sys.argv[1], sys.argv[2:], restarts={restarts}, seconds_between=1.0))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def worker_processes(cluster: Path) -> dict[int, int]:
+    """Index -> process of the workers that read this cluster file."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it has ended
+        if str(cluster) in words and "worker_index" in words:
+            found[int(words[words.index("worker_index") + 1])] = int(entry.parent.name)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_three_workers_of_which_one_is_killed_twice_give_the_bits_of_the_unbroken_run(settings, tmp_path):
+    wanted = settings(WHOLE | ONE_CYCLE | {"num_threads": 1, "data.use_transpose": False})
+    clusters = []
+    for name in ("whole", "killed"):
+        clusters.append(tmp_path / f"{name}.json")
+        clusters[-1].write_text(json.dumps([f"localhost:{port}" for port in free_ports(3)]))
+    finish(launched(str(clusters[0]), "train", *pairs(wanted | {"output_dir": str(tmp_path / "whole")})))
+    output, chance = tmp_path / "killed", random.Random()
+    run = launched(str(clusters[1]), "train", *pairs(wanted | {"output_dir": str(output)}), restarts=2)
+    kills = []
+    for begin in (1, 9):
+        step = begin + chance.randrange(7)
+        wait_for(lambda step=step: (output / f"EDVR-{step}").exists(), run)
+        victim = chance.randrange(3)
+        kills.append((victim, step))
+        os.kill(worker_processes(clusters[1])[victim], signal.SIGKILL)
+        wait_for(lambda: len(worker_processes(clusters[1])) == 0, run)
+    said = finish(run)
+    for victim, _ in kills:
+        assert f"launch: worker {victim} (localhost" in said or "does not answer any more" in said
+    assert [f"launch: restart {number} of 2" in said for number in (1, 2)] == [True, True]
+    assert "Traceback" not in said
+    expected, found = state(tmp_path / "whole/EDVR-24"), state(output / "EDVR-24")
+    different = [name for name in expected if not np.array_equal(expected[name], found[name])]
+    assert different == [], f"killed (worker, step): {kills}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("victim", [0, 1])
+def test_workers_that_lose_the_chief_or_a_peer_end_soon_with_one_line(settings, tmp_path, victim: int):
+    cluster = tmp_path / "2p.json"
+    cluster.write_text(json.dumps([f"localhost:{port}" for port in free_ports(2)]))
+    endless = {"solver.lr_schedule.total_steps": [100000], "num_threads": 1, "cluster_file": str(cluster)}
+    workers = [start(settings(endless | {"worker_index": index})) for index in range(2)]
+    output = tmp_path / "outputs"
+    wait_for(lambda: list(output.glob("EDVR-*")), workers[0])
+    workers[victim].send_signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+    said = workers[1 - victim].communicate(timeout=60)[0]
+    assert time.monotonic() - killed_at < 20
+    workers[victim].communicate()
+    assert workers[1 - victim].returncode == 1
+    lines = [line for line in said.splitlines() if not line[:4].isdecimal()]
+    assert len(lines) == 1, said
+    assert lines[0].startswith("ascendvsr: ")
+    assert f"worker {victim}" in lines[0]
