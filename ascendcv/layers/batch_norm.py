@@ -14,6 +14,11 @@ class BatchNorm(keras.layers.BatchNormalization):
     It differs from Keras's layer where PyTorch does: in the constants, and in the running variance, which is the
     unbiased one (divided by n - 1; the batch is normalised by n). A `momentum` of 0.9 is PyTorch's 0.1. Computed in
     float32 at least, whatever the layer's compute dtype.
+
+    >>> import numpy as np
+    >>> from ascendcv.layers import BatchNorm
+    >>> tuple(BatchNorm()(np.ones((1, 6, 8, 4), "float32")).shape)
+    (1, 6, 8, 4)
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):

@@ -26,6 +26,11 @@ class Conv2D(keras.Layer):
 
     `call(x, residual=None)`: [N, H, W, C] -> [N, Ho, Wo, filters] in the layer's compute dtype; the residual is
     shaped as the result. Weights: `kernel` [kh, kw, C / groups, filters] and `bias` [filters].
+
+    >>> import numpy as np
+    >>> from ascendcv.layers import Conv2D
+    >>> tuple(Conv2D(5, stride=2, activation=0.1)(np.ones((1, 6, 8, 4), "float32")).shape)
+    (1, 3, 4, 5)
     """
 
     def __init__(

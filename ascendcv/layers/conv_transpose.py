@@ -25,6 +25,11 @@ class Conv2DTranspose(keras.Layer):
 
     [N, H, W, C] -> [N, Ho, Wo, filters], Ho = (H - 1) * stride - 2 * padding + kernel_size + output_padding, in the
     layer's compute dtype. Weights: `kernel` [k, k, filters / groups, C] and `bias` [filters].
+
+    >>> import numpy as np
+    >>> from ascendcv.layers import Conv2DTranspose
+    >>> tuple(Conv2DTranspose(5, 4, stride=2, padding=1)(np.ones((1, 6, 8, 4), "float32")).shape)
+    (1, 12, 16, 5)
     """
 
     def __init__(

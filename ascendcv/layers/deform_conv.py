@@ -23,6 +23,11 @@ class DCNv2Pack(keras.Layer):
     a fresh layer is half a plain convolution.
 
     Source: BasicSR `DCNv2Pack`; weights `weight`, `bias`, `conv_offset.weight`, `conv_offset.bias`.
+
+    >>> import numpy as np
+    >>> from ascendcv.layers import DCNv2Pack
+    >>> tuple(DCNv2Pack(5, deformable_groups=2)(*np.ones((2, 1, 6, 8, 4), "float32")).shape)
+    (1, 6, 8, 5)
     """
 
     def __init__(

@@ -22,6 +22,11 @@ class FrameConv(keras.Layer):
     `call(clip, residual=None)`: [N, T, H, W, C] -> [N, T, Ho, Wo, filters] in the layer's compute dtype; the
     residual is shaped as the result. Weights: `kernel` [1, k, k, C / groups, filters], which is torch.nn.Conv3d's
     of size (1, k, k), and `bias` [filters]; both start uniform in +-1 / sqrt(fan_in).
+
+    >>> import numpy as np
+    >>> from ascendcv.layers import FrameConv
+    >>> tuple(FrameConv(5)(np.ones((1, 2, 6, 8, 4), "float32")).shape)
+    (1, 2, 6, 8, 5)
     """
 
     def __init__(

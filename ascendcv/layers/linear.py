@@ -12,6 +12,11 @@ class Linear(keras.Layer):
 
     [..., C] -> [..., units] in the layer's compute dtype, as one product of matrices whatever the rank. Weights:
     `kernel` [C, units] and `bias` [units], which start uniform in +-1 / sqrt(C).
+
+    >>> import numpy as np
+    >>> from ascendcv.layers import Linear
+    >>> tuple(Linear(5)(np.ones((1, 6, 8, 4), "float32")).shape)
+    (1, 6, 8, 5)
     """
 
     def __init__(self, units: int, use_bias: bool = True, **kwargs):

@@ -4,11 +4,12 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
 
-def serializable(package: str) -> Callable[[type], type]:
+def serializable(package: str) -> Callable[[Any], Any]:
     """A decorator for layers and networks, which
 
     - registers the class with Keras as `package>Name`, so that models with it can be loaded from a file;
@@ -28,11 +29,10 @@ def serializable(package: str) -> Callable[[type], type]:
     'example>Scaled'
     """
 
-    def decorate(layer_class: type) -> type:
+    def decorate(layer_class: Any) -> Any:
         construct = layer_class.__init__
         signature = inspect.signature(construct)
 
-        @functools.wraps(construct)
         def __init__(self, *args, **kwargs):
             with _inside(kwargs.get("dtype")):
                 construct(self, *args, **kwargs)
@@ -42,9 +42,10 @@ def serializable(package: str) -> Callable[[type], type]:
             # Past Keras, which would look for layers and variables in there.
             object.__setattr__(self, "_arguments", arguments)
 
+        wrapped: Any = functools.wraps(construct)(__init__)
         # Keras reads the arguments by a function that does not follow __wrapped__.
-        __init__.__signature__ = signature
-        layer_class.__init__ = __init__
+        wrapped.__signature__ = signature
+        layer_class.__init__ = wrapped
 
         def get_config(self) -> dict:
             return {**super(layer_class, self).get_config(), **_saved(self._arguments)}

@@ -13,5 +13,10 @@ def charbonnier(pred, target, *, eps: float = 1e-12, reduction: str = "mean", we
 
     Source: Charbonnier et al., "Two deterministic half-quadratic regularization algorithms for computed
     imaging", 1994.
+
+    >>> import numpy as np
+    >>> pred, target = np.zeros((1, 2, 2, 3), "float32"), np.full((1, 2, 2, 3), 0.5, "float32")
+    >>> round(float(charbonnier(pred, target)), 6)
+    0.5
     """
     return reduce(ops.sqrt(ops.square(difference(pred, target)) + eps), reduction, weight)

@@ -14,6 +14,11 @@ def hem(pred, target, chosen, *, hard_share: float = 0.5, reduction: str = "mean
         hard_share: share of the pixels of a sample that count because they are the hardest.
 
     Source: `HEM` of CDVD-TSP.
+
+    >>> import numpy as np
+    >>> pred, target = np.zeros((1, 2, 2, 3), "float32"), np.full((1, 2, 2, 3), 0.5, "float32")
+    >>> round(float(hem(pred, target, np.ones((1, 2, 2, 1), "float32"))), 6)
+    0.5
     """
     mask = hem_mask(pred, target, chosen, hard_share=hard_share)
     return reduce(absolute(difference(pred, target)) * mask, reduction)
@@ -34,6 +39,11 @@ def random_pixels(noise, share: float = 0.1):
     """[N, H, W, 1] of zeros and ones: in each sample this share of the pixels, those with the smallest noise.
 
     `noise`: [N, H, W, 1] of independent random numbers, so that who calls decides what they follow from.
+
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).uniform(size=(1, 10, 10, 1)).astype("float32")
+    >>> float(np.sum(random_pixels(noise, 0.1)))
+    10.0
     """
     _, height, width, _ = noise.shape
     count = int(share * width * height)

@@ -29,6 +29,11 @@ def ms_ssim(pred, target):
     `tf.image.ssim_multiscale` differs.
 
     Raises ValueError for smaller images.
+
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).uniform(size=(1, 161, 161, 1)).astype("float32")
+    >>> round(float(ms_ssim(image, image)[0, 0]), 4)
+    1.0
     """
     _, height, width, _ = pred.shape
     if min(height, width) < MINIMUM_SIDE:
@@ -43,6 +48,12 @@ def ms_ssim(pred, target):
             contrast = luminance * contrast
         similarity = similarity * _power(ops.mean(contrast, axis=(1, 2)), weight)
     return similarity
+
+
+def similarity_map(pred, target):
+    """[N, H - 10, W - 10, C]: the similarity at one scale, around each pixel of images [N, H, W, C] in [0, 1]."""
+    luminance, contrast = _similarities(pred, target)
+    return luminance * contrast
 
 
 def _widened(pred, target):

@@ -11,7 +11,13 @@ WEIGHTS = (0.32, 0.08, 0.02, 0.01, 0.005)
 
 
 def end_point_error(flow, target):
-    """[N, H, W, 2] twice -> [N, H, W]: the lengths of the differences. Where both are equal, the gradient is 0."""
+    """[N, H, W, 2] twice -> [N, H, W]: the lengths of the differences. Where both are equal, the gradient is 0.
+
+    >>> import numpy as np
+    >>> flow = np.zeros((1, 1, 1, 2), "float32")
+    >>> float(end_point_error(flow, flow + np.array([3, 4], "float32"))[0, 0, 0])
+    5.0
+    """
     squared = ops.sum(ops.square(target - flow), axis=-1)
     different = squared > 0
     return ops.where(different, ops.sqrt(ops.where(different, squared, 1.0)), 0.0)
@@ -27,6 +33,11 @@ def multiscale_epe(flows: Sequence, target, *, div_flow: float = 0.05):
 
     Returns the loss, which is not divided by the number of samples, and the mean error of each level, in the unit
     of `flows`. Source: deblur-devil `MultiScaleEPE`.
+
+    >>> import numpy as np
+    >>> flows = [np.zeros((1, side, side, 2), "float32") for side in (1, 2, 4, 8, 16)]
+    >>> round(float(multiscale_epe(flows, np.zeros((1, 64, 64, 2), "float32"))[0]), 6)
+    0.0
     """
     target = target * div_flow
     total, means = 0.0, []

@@ -27,6 +27,11 @@ def aligned_pair(result: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.
         InputError: shapes differ.
 
     Source: codeslake/PVDNet `evaluation/evaluation.m`, with one step a pixel (`dftregistration(..., 1)`).
+
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
+    >>> [plane.shape for plane in aligned_pair(image, image)]
+    [(16, 16), (16, 16)]
     """
     result, truth = cropped_pair(result, truth, 0)
     result = brightness(result, truth) * result
@@ -89,6 +94,11 @@ def psnr_searched(
         The ratio; inf for identical images.
 
     Source: visinf/deblur-devil `contrib/koehler_psnr.py`.
+
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
+    >>> psnr_searched(image, image)
+    inf
     """
     result, truth = (image.astype(np.float64) for image in (result, truth))
     if gray:

@@ -24,6 +24,11 @@ def psnr(
         InputError: shapes differ, or nothing is left after cropping.
 
     Source: BasicSR `metrics/psnr_ssim.py`.
+
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
+    >>> psnr(image, image)
+    inf
     """
     a, b = cropped_pair(a, b, crop_border)
     mse = float(np.mean((a - b) ** 2)) + mse_offset

@@ -20,6 +20,11 @@ def ssim_uniform(a: np.ndarray, b: np.ndarray, *, data_range: float = 255.0) -> 
         InputError: shapes differ, or there are fewer than 7 x 7 pixels.
 
     Source: scikit-image 0.18 `structural_similarity` (`multichannel=True`), by which PVDNet's `eval.py` measures.
+
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
+    >>> round(ssim_uniform(image, image), 6)
+    1.0
     """
     a, b = cropped_pair(a, b, 0)
     if min(a.shape[:2]) < _WINDOW:

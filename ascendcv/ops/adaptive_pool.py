@@ -8,6 +8,11 @@ def adaptive_avg_pool2d(x, size: tuple):
 
     Along an axis bin i of n is made of the pixels floor(i L / n) to ceil((i + 1) L / n) - 1 of L. Source: PyTorch
     `adaptive_avg_pool2d`.
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 6, 8, 4), "float32")
+    >>> tuple(adaptive_avg_pool2d(x, (3, 5)).shape)
+    (1, 3, 5, 4)
     """
     for axis in (1, 2):
         length, bins = ops.shape(x)[axis], size[axis - 1]

@@ -46,6 +46,11 @@ def conv2d(
     about 2 (3 x 3) or 1.4 (5 x 5) by the kernel, which also spreads infinities and NaN over the tile of a pixel.
 
     Raises `ValueError` for kernels of other sizes, channels that do not fit and an unknown activation or place.
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 6, 8, 4), "float32")
+    >>> tuple(conv2d(x, np.ones((3, 3, 4, 5), "float32"), activation="relu").shape)
+    (1, 6, 8, 5)
     """
     if tuple(kernel.shape[:2]) not in ((3, 3), (5, 5)):
         raise ValueError(f"kernel is {tuple(kernel.shape)}; conv2d takes 3 x 3 and 5 x 5")

@@ -23,6 +23,11 @@ def correlation(first, second, *, max_displacement: int = 4, stride: int = 1, im
         impl: 'auto', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`).
 
     Returns [N, ceil(H / s), ceil(W / s), (2d + 1)²], before the networks' leaky ReLU.
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 6, 8, 4), "float32")
+    >>> tuple(correlation(x, x, max_displacement=3).shape)
+    (1, 6, 8, 49)
     """
     # Positions and displacements are multiples of the stride alike, so the pixels between take no part.
     first, second = first[:, ::stride, ::stride], second[:, ::stride, ::stride]
@@ -54,6 +59,11 @@ def spatial_correlation(
         impl: 'auto', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`).
 
     Returns [N, (H + 2 padding - kernel_size) // stride + 1, the same of W, P * Q].
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 6, 8, 4), "float32")
+    >>> tuple(spatial_correlation(x, x, patch_size=5).shape)
+    (1, 6, 8, 25)
     """
     kernel, patch, steps, edges, dilation = map(_pair, (kernel_size, patch_size, stride, padding, dilation_patch))
     volume = registry.resolve("correlation", impl, ops.dtype(first))

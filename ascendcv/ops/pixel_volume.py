@@ -23,6 +23,11 @@ def pixel_volume(previous, flow, current, ksize: int = 5):
         ksize: odd.
 
     Returns [N, H, W, ksize²] in the dtype of the frames.
+
+    >>> import numpy as np
+    >>> frame, flow = np.ones((1, 6, 8, 3), "float32"), np.zeros((1, 6, 8, 2), "float32")
+    >>> tuple(pixel_volume(frame, flow, frame, ksize=3).shape)
+    (1, 6, 8, 9)
     """
     batch, height, width, _ = ops.shape(previous)
     reach = ksize // 2

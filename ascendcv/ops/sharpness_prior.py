@@ -22,6 +22,11 @@ def sharpness_prior(previous, middle, following, inside, *, filtered: bool = Tru
     Returns [N, H, W, 1] in [0, 1], without a gradient.
 
     Source: `CDVD_TSP.get_masks`; its deviation of 1 and filter of 5 are those of all published weights.
+
+    >>> import numpy as np
+    >>> frame, inside = np.ones((1, 6, 8, 3), "float32"), np.ones((1, 6, 8, 1), "float32")
+    >>> float(np.min(sharpness_prior(frame, frame, frame, inside)))
+    1.0
     """
     frames = [ops.stop_gradient(frame) for frame in (previous, middle, following)]
     if filtered:

@@ -9,6 +9,11 @@ def sobel(frames):
     x is positive where the image gets darker to the right, y where it gets darker downwards.
 
     Source: `calc_grad_sobel` of CDVD-TSP.
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 6, 8, 4), "float32")
+    >>> tuple(sobel(x)[2].shape)
+    (1, 6, 8, 1)
     """
     padded = ops.pad(ops.mean(frames, axis=-1, keepdims=True), ((0, 0), (1, 1), (1, 1), (0, 0)))
     down = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]

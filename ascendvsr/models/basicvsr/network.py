@@ -43,6 +43,12 @@ class BasicVSR(Network):
         in_channels: 3.
 
     6,291,311 parameters as published, SpyNet's 1,440,300 included. Source: BasicSR `BasicVSR`.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import BasicVSR
+    >>> network = BasicVSR(num_feat=16, num_block=2)
+    >>> tuple(network(np.zeros((1, 3, 12, 16, 3), "float32")).shape)
+    (1, 3, 48, 64, 3)
     """
 
     time = "clip"

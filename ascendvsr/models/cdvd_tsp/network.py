@@ -55,6 +55,12 @@ class CDVDTSP(Network):
 
     16,187,045 parameters, whatever `n_sequence`. Source: CDVD-TSP `CDVD_TSP`, and its fork by Etienne66 for 3 and 7
     frames.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import CDVDTSP
+    >>> network = CDVDTSP(n_sequence=3, n_feat=8)
+    >>> tuple(network(np.zeros((1, 3, 12, 16, 3), "float32")).shape)
+    (1, 12, 16, 3)
     """
 
     size_multiple = 4

@@ -47,6 +47,12 @@ class DBN(Network):
     Raises `InputError` for an even number of frames, and for `nonblind_denoising` in YCbCr.
 
     Source: visinf/deblur-devil `models.deblurring.dbn.DBN`.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import DBN
+    >>> network = DBN(num_feat=8)
+    >>> tuple(network(np.zeros((1, 5, 12, 16, 3), "float32")).shape)
+    (1, 12, 16, 3)
     """
 
     size_multiple = 8

@@ -39,6 +39,12 @@ class FlowDBN(Network):
     Raises `InputError` for an even number of frames or an unknown flow network.
 
     Source: visinf/deblur-devil `models.deblurring.flowdbn.FlowDBN`.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import FlowDBN
+    >>> network = FlowDBN(num_frame=3, num_feat=8)
+    >>> tuple(network(np.zeros((1, 3, 12, 16, 3), "float32")).shape)
+    (1, 12, 16, 3)
     """
 
     size_multiple = 8

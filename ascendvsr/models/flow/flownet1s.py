@@ -54,6 +54,12 @@ class FlowNet1S(FlowNetwork):
     the right, so that `warp(supporting, flow)` looks like `reference`. Any H and W from 1.
 
     38,675,546 parameters, initialised as released. Source: deblur-devil `models.flow.flownet1s.FlowNet1S`.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import FlowNet1S
+    >>> reference, supporting = np.zeros((2, 1, 12, 16, 3), "float32")
+    >>> tuple(FlowNet1S()((reference, supporting)).shape)
+    (1, 12, 16, 2)
     """
 
     official_names = _official_names()

@@ -32,6 +32,12 @@ class LiteFlowNet(FlowNetwork):
         impl: implementation of the cost volumes (see `ascendcv.ops.registry`).
 
     Source: codeslake/PVDNet `liteFlowNet.Network`; 5,381,969 parameters.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import LiteFlowNet
+    >>> reference, supporting = np.zeros((2, 1, 12, 16, 3), "float32")
+    >>> tuple(LiteFlowNet()((reference, supporting)).shape)
+    (1, 12, 16, 2)
     """
 
     def __init__(self, *, impl: str = "auto", **kwargs):

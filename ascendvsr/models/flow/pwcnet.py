@@ -65,6 +65,12 @@ class PWCNet(FlowNetwork):
     put together from those of single frames.
 
     9,374,274 parameters. Source: CDVD-TSP `Flow_PWC`.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import PWCNet
+    >>> reference, supporting = np.zeros((2, 1, 12, 16, 3), "float32")
+    >>> tuple(PWCNet()((reference, supporting)).shape)
+    (1, 12, 16, 2)
     """
 
     official_names = _official_names()

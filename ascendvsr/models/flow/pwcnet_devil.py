@@ -61,6 +61,12 @@ class PWCNetDevil(FlowNetwork):
     put together from those of single frames.
 
     8,639,230 parameters, initialised as released. Source: deblur-devil `models.flow.pwcnet.PWCNet`.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import PWCNetDevil
+    >>> reference, supporting = np.zeros((2, 1, 12, 16, 3), "float32")
+    >>> tuple(PWCNetDevil()((reference, supporting)).shape)
+    (1, 12, 16, 2)
     """
 
     official_names = _official_names()

@@ -32,6 +32,12 @@ class SpyNet(FlowNetwork):
     begins here at the level's own size.)
 
     1,440,300 parameters. Source: BasicSR and RVRT `SpyNet`.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import SpyNet
+    >>> reference, supporting = np.zeros((2, 1, 12, 16, 3), "float32")
+    >>> tuple(SpyNet()((reference, supporting)).shape)
+    (1, 12, 16, 2)
     """
 
     def __init__(self, return_levels: tuple[int, ...] = (5,), **kwargs):

@@ -45,6 +45,12 @@ class PVDNet(Network):
         size_multiple: 4.
 
     Source: codeslake/PVDNet `DeblurNet`; with BIMNet 10,514,548 parameters (large: 23,361,780).
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import PVDNet
+    >>> network = PVDNet(num_blocks=2, channels=16)
+    >>> tuple(network(np.zeros((1, 2, 12, 16, 3), "float32")).shape)
+    (1, 2, 12, 16, 3)
     """
 
     time = "recurrent"

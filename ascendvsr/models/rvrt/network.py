@@ -71,6 +71,12 @@ class RVRT(Network):
 
     Source: RVRT `RVRT`. Mirrored clips get no special treatment: computing their flows in both directions gives the
     same result.
+
+    >>> import numpy as np
+    >>> from ascendvsr.models import RVRT
+    >>> network = RVRT(embed_dims=(24, 24, 24), num_heads=(2, 2, 2))
+    >>> tuple(network(np.zeros((1, 2, 8, 8, 3), "float32")).shape)
+    (1, 2, 32, 32, 3)
     """
 
     time = "clip"
