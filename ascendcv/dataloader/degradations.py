@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -228,7 +228,7 @@ def _duf(frame: np.ndarray, rng: np.random.Generator, scale: int) -> np.ndarray:
 
 
 def _gaussian(frames: Frames, rng: np.random.Generator, sigma: float | None, map: str | None) -> Frames:
-    deviation = sigma
+    deviation: Any = sigma  # one number, or one per pixel
     if map is not None:
         pixels = read_image(Path(map))
         deviation = pixels[..., :1].astype(np.float64) * 255 / np.iinfo(pixels.dtype).max
@@ -281,7 +281,8 @@ def _video(frames: Frames, rng: np.random.Generator, codec: str, crf: int) -> Fr
     if first is None:
         return
     height, width = first.shape[:2]
-    encoder, decoder = av.CodecContext.create(library, "w"), av.CodecContext.create(codec, "r")
+    encoder = cast(av.VideoCodecContext, av.CodecContext.create(library, "w"))
+    decoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "r"))
     encoder.width, encoder.height = width + width % 2, height + height % 2
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
     encoder.options = {"crf": str(crf)} | ({"x265-params": "log-level=none"} if codec == "hevc" else {})
@@ -315,7 +316,7 @@ def centers(frames: Iterable[Any], chain: Chain) -> Iterator[Any]:
 
 def _windows(frames: Iterable[Any], count: int, step: int) -> Iterator[Sequence[Any]]:
     """`count` frames that follow each other, from every `step`-th on, as long as there are as many."""
-    window = deque(maxlen=count)
+    window: deque[Any] = deque(maxlen=count)
     for number, frame in enumerate(frames):
         window.append(frame)
         begin = number - count + 1
@@ -362,7 +363,7 @@ def _rounded(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _to_8_bits(frame: np.ndarray) -> np.ndarray:
-    return frame if frame.dtype == np.uint8 else _rounded(frame / 257, np.uint8)
+    return frame if frame.dtype == np.uint8 else _rounded(frame / 257, np.dtype(np.uint8))
 
 
 def _from_8_bits(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:

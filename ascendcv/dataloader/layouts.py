@@ -20,22 +20,22 @@
              sep_SETlist.txt, SET_testset.txt or KAIR's and BasicSR's meta_info_Vimeo90K_..._GT.txt lists the clips
 
 A clip may do without its folder VIDEO/ where it is the only one. Each of these folders, and the data set itself,
-may be an LMDB of BasicSR or KAIR, with or without .lmdb in what names it (`ascendcv.dataloader.stored`); where that
-has a meta_info.txt, its frames should be as that says. Clips are sorted by name. A set file of the TensorFlow EDVR
-release is read by `ascendcv.dataloader.reds`.
+may be an LMDB of BasicSR or KAIR or a TFRecord file, with or without .lmdb or .tfrecord in what names it
+(`ascendcv.dataloader.stored`); where an LMDB has a meta_info.txt, its frames should be as that says. Clips are sorted
+by name. A set file of the TensorFlow EDVR release is read by `ascendcv.dataloader.reds`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ascendcv.dataloader.clips import Clip, folders_of_frames, read_clip
 from ascendcv.dataloader.image import SKIPPED_FOLDERS, image_header, natural_order
 from ascendcv.dataloader.meta_info import Listed, read_frame_list, read_meta_info
 from ascendcv.dataloader.pairing import frame_numbers
 from ascendcv.dataloader.reds import REDS4
-from ascendcv.dataloader.stored import entries, folder_or_lmdb, in_lmdb, is_folder, is_lmdb, keys_of
+from ascendcv.dataloader.stored import entries, folder_or_packed, in_packed, is_folder, is_packed, keys_of
 from ascendcv.utils.errors import InputError
 
 __all__ = [
@@ -126,7 +126,13 @@ def read_layout(
     Raises `InputError` naming the folder, file or key: nothing there, clips or frames without their partner,
     damaged files, a clip in `listed` that is not there.
     """
-    options = {"scale": scale, "lq_folder": lq_folder, "gt_folder": gt_folder, "gamma": gamma, "listed": listed}
+    options: dict[str, Any] = {
+        "scale": scale,
+        "lq_folder": lq_folder,
+        "gt_folder": gt_folder,
+        "gamma": gamma,
+        "listed": listed,
+    }
     videos = _choose(list_videos(layout, data_dir, part, **options), listed, hold_out, training, data_dir)
     if not videos:
         raise InputError(f"{data_dir} has no clips for {part!r} as `layout` {layout} has them{_hint(data_dir)}")
@@ -155,7 +161,7 @@ def list_videos(
 
     Raises `InputError` as that does, for what is seen in the folders.
     """
-    data_dir = folder_or_lmdb(data_dir)
+    data_dir = folder_or_packed(data_dir)
     if not is_folder(data_dir):
         raise InputError(f"there is no data set in {data_dir}: give its folder as `data_dir`")
     parts = LAYOUTS[layout].parts
@@ -166,8 +172,8 @@ def list_videos(
 
 def _pairs(where: Where) -> list[Video]:
     folder = _part(where)
-    lq = folder_or_lmdb(folder / (where.lq_folder or "blur"))
-    gt = folder_or_lmdb(folder / (where.gt_folder or "gt"))
+    lq = folder_or_packed(folder / (where.lq_folder or "blur"))
+    gt = folder_or_packed(folder / (where.gt_folder or "gt"))
     return _paired(lq, gt, _name(folder))
 
 
@@ -193,8 +199,8 @@ def _set8(where: Where) -> list[Video]:
 
 def _vid4(where: Where) -> list[Video]:
     root = _root(where, "Vid4")
-    lq = folder_or_lmdb(root / (where.lq_folder or "BIx4"))
-    return _paired(lq, folder_or_lmdb(root / (where.gt_folder or "GT")), root.name)
+    lq = folder_or_packed(root / (where.lq_folder or "BIx4"))
+    return _paired(lq, folder_or_packed(root / (where.gt_folder or "GT")), root.name)
 
 
 def _udm10(where: Where) -> list[Video]:
@@ -202,16 +208,16 @@ def _udm10(where: Where) -> list[Video]:
     published = [path for path in _sub_folders(root) if is_folder(path / "truth")]
     if published:
         return [Video(path.name, path / (where.lq_folder or "blur4"), path / "truth") for path in published]
-    lq = folder_or_lmdb(root / (where.lq_folder or "BDx4"))
-    return _paired(lq, folder_or_lmdb(root / (where.gt_folder or "GT")), root.name)
+    lq = folder_or_packed(root / (where.lq_folder or "BDx4"))
+    return _paired(lq, folder_or_packed(root / (where.gt_folder or "GT")), root.name)
 
 
 def _reds(where: Where) -> list[Video]:
     kind = "sharp_bicubic" if where.scale > 1 else "blur"
     tested = _first(where.data_dir, "GT", "REDS4/GT")
     if tested and where.part == "reds4":
-        lq = folder_or_lmdb(tested.parent / (where.lq_folder or kind))
-        return _chosen(_paired(lq, tested, ""), REDS4, where)
+        degraded = folder_or_packed(tested.parent / (where.lq_folder or kind))
+        return _chosen(_paired(degraded, tested, ""), REDS4, where)
     videos: dict[str, Video] = {}
     for split in ("train", "val"):
         for ending in ("", "_with_val"):
@@ -238,7 +244,7 @@ def _reds(where: Where) -> list[Video]:
 
 
 def _dvd(where: Where) -> list[Video]:
-    videos = {}  # KAIR's folders exist with and without the test sequences
+    videos: dict[str, Video] = {}  # KAIR's folders exist with and without the test sequences
     for root in ("quantitative_datasets", "train_DVD", "test_DVD", "."):
         for path in _sub_folders(where.data_dir / root):
             if (path / "input").is_dir():
@@ -266,16 +272,16 @@ def _gopro(where: Where) -> list[Video]:
 
 
 def _kair(data_dir: Path, split: str, ending: str) -> list[Video]:
-    lq = folder_or_lmdb(data_dir / f"{split}_GT_blurred{ending}")
-    gt = folder_or_lmdb(data_dir / f"{split}_GT{ending}")
+    lq = folder_or_packed(data_dir / f"{split}_GT_blurred{ending}")
+    gt = folder_or_packed(data_dir / f"{split}_GT{ending}")
     if not is_folder(lq):
         return []
     return [Video(name, path, _if_there(gt / name)) for name, path in folders_of_frames(lq, "").items() if name]
 
 
 def _vimeo(where: Where) -> list[Video]:
-    gt = folder_or_lmdb(where.data_dir / (where.gt_folder or "vimeo_septuplet"))
-    lq = folder_or_lmdb(where.data_dir / (where.lq_folder or "vimeo_septuplet_matlabLRx4"))
+    gt = folder_or_packed(where.data_dir / (where.gt_folder or "vimeo_septuplet"))
+    lq = folder_or_packed(where.data_dir / (where.lq_folder or "vimeo_septuplet_matlabLRx4"))
     lq, gt = (path / "sequences" if is_folder(path / "sequences") else path for path in (lq, gt))
     return [
         Video(line.name, lq / line.name, _if_there(gt / line.name))
@@ -312,10 +318,10 @@ LAYOUTS = {
 
 def _part(where: Where) -> Path:
     """The folder that SET names."""
-    folder = folder_or_lmdb(where.data_dir / where.part)
+    folder = folder_or_packed(where.data_dir / where.part)
     if not is_folder(folder):
         hint = _hint(where.data_dir)
-        if is_lmdb(where.data_dir):
+        if is_packed(where.data_dir):
             hint = ", which is an LMDB: say '.' for all that it holds"
         raise InputError(f"there is no folder {folder}: `part` should name one in {where.data_dir}{hint}")
     return folder
@@ -338,8 +344,9 @@ def _paired(lq: Path, gt: Path | None, only_clip: str) -> list[Video]:
     if not is_folder(lq):
         raise InputError(f"there is no folder {lq}{_hint(lq.parent)}")
     lq_folders = folders_of_frames(lq, only_clip)
-    has_truth = gt is not None and is_folder(gt)
-    gt_folders = folders_of_frames(gt, only_clip) if has_truth else dict.fromkeys(lq_folders)
+    if gt is None or not is_folder(gt):
+        return [Video(name, path, None) for name, path in lq_folders.items()]
+    gt_folders = folders_of_frames(gt, only_clip)
     for name in sorted(lq_folders.keys() ^ gt_folders.keys()):
         there, missing = (lq, gt) if name in lq_folders else (gt, lq)
         raise InputError(f"{there / name} has no partner {missing / name}: both should have the same clips")
@@ -362,7 +369,7 @@ def _of_split(folder: str, split: str) -> str:
 
 def _first(data_dir: Path, *names: str) -> Path | None:
     """The first of these folders or LMDBs that is there."""
-    paths = (folder_or_lmdb(data_dir / name) for name in names)
+    paths = (folder_or_packed(data_dir / name) for name in names)
     return next((path for path in paths if is_folder(path)), None)
 
 
@@ -370,15 +377,15 @@ def _choose(
     videos: Iterable[Video], listed: Sequence[Listed], hold_out: Sequence[str], training: bool, data_dir: Path
 ) -> list[Video]:
     """Each clip once, however often it is listed."""
-    videos = {video.name: video for video in videos}
-    if missing := [line.name for line in listed if line.name not in videos]:
+    there = {video.name: video for video in videos}
+    if missing := [line.name for line in listed if line.name not in there]:
         raise InputError(f"clip {missing[0]} is in the list but not in {data_dir}")
-    names = list(dict.fromkeys(line.name for line in listed)) or list(videos)
+    names = list(dict.fromkeys(line.name for line in listed)) or list(there)
     if training:
         names = [name for name in names if name not in hold_out]
     elif any(name in hold_out for name in names):
         names = [name for name in names if name in hold_out]
-    return [videos[name] for name in names]
+    return [there[name] for name in names]
 
 
 def _compare(clip: Clip, listed: Listed | None) -> None:
@@ -404,7 +411,7 @@ def _compare_with_frame_lists(clips: Sequence[Clip]) -> None:
     for clip in clips:
         for frames, size in ((clip.lq, clip.lq_size), (clip.gt, clip.gt_size)):
             frames = [path for path in frames if path is not None]
-            root = in_lmdb(frames[0]) if frames else None
+            root = in_packed(frames[0]) if frames else None
             if root is None or not (root / "meta_info.txt").is_file():
                 continue
             if root not in shapes:
@@ -431,13 +438,14 @@ def _shape(shape: Sequence[int]) -> str:
 
 def _hint(data_dir: Path) -> str:
     """What to say where a folder has the name of an LMDB and is none."""
-    empty = [path for path in data_dir.glob("*.lmdb") if not is_lmdb(path)]
+    empty = [path for path in data_dir.glob("*.lmdb") if not is_packed(path)]
     return f"; {empty[0]} is no LMDB: it has no data.mdb" if empty else ""
 
 
 def _name(folder: Path) -> str:
     """What a clip is called that lies in its set's folder itself."""
-    return folder.resolve().name.removesuffix(".lmdb")
+    name = folder.resolve().name
+    return Path(name).stem if is_packed(folder) else name
 
 
 def _sub_folders(folder: Path) -> Iterator[Path]:

@@ -35,15 +35,18 @@ def read_meta_info(path: Path) -> list[Listed]:
     """
     listed: dict[str, Listed] = {}
     lines = _lines(path)
-    frames = [_FRAME.fullmatch(line) for _, line in lines]
-    if lines and all(found and _is_image(found["name"]) for found in frames):
+    stored = [_FRAME.fullmatch(line) for _, line in lines]
+    if lines and all(found and _is_image(found["name"]) for found in stored):
         return _gathered(lines, path)
     for number, line in lines:
         found = _CLIP.fullmatch(line)
         if not found or (" " in found["name"] and found["shape"] is None):  # names may have spaces, if rarely
             raise InputError(f"{path}, line {number}: it should be NAME [FRAMES (H,W,C) [FIRST]]")
-        facts = [None if found[key] is None else _integer(found[key], path, number) for key in ("frames", "first")]
-        clip = Listed(found["name"], *facts, _shape(found["shape"], path, number))
+        frames, first = (
+            None if found[key] is None else _integer(found[key], path, number) for key in ("frames", "first")
+        )
+        shape = None if found["shape"] is None else _shape(found["shape"], path, number)
+        clip = Listed(found["name"], frames, first, shape)
         known = listed.setdefault(clip.name, clip)
         if known != clip or known.shape != clip.shape:
             raise InputError(f"{path}, line {number}: clip {clip.name} is listed before with other numbers")
@@ -101,8 +104,8 @@ def _is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _shape(text: str | None, path: Path, number: int) -> tuple[int, ...] | None:
-    return None if text is None else tuple(_integer(part.strip(), path, number) for part in text.split(","))
+def _shape(text: str, path: Path, number: int) -> tuple[int, ...]:
+    return tuple(_integer(part.strip(), path, number) for part in text.split(","))
 
 
 def _integer(digits: str, path: Path, number: int) -> int:

@@ -6,11 +6,12 @@ The same seed gives the same noise on any machine and in any order.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
 
-def add_noise(frames: tf.Tensor, settings: Mapping[str, object], seed: tf.Tensor) -> tf.Tensor:
+def add_noise(frames: tf.Tensor, settings: Mapping[str, Any], seed: tf.Tensor) -> tf.Tensor:
     """`frames` with the noise that `settings`, `noise_type` and its parameters, describe, within [0, 1]."""
     noisy = KINDS[settings["noise_type"]](frames, settings, seed)
     return tf.clip_by_value(noisy, 0.0, 1.0)

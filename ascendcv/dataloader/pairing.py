@@ -56,9 +56,11 @@ def pair_frames(
         InputError: frames without a partner, by name, or several frames of one name or number.
     """
     names = [path.stem for path in lq], [path.stem for path in gt]
-    numbers = frame_numbers(lq), frame_numbers(gt)
+    lq_numbers, gt_numbers = frame_numbers(lq), frame_numbers(gt)
     by_name = set(names[0]) == set(names[1]) or (gt_may_lack and set(names[1]) < set(names[0]))
-    keys = names if by_name or None in numbers else numbers
+    keys: tuple[Sequence[object], Sequence[object]] = names
+    if not by_name and lq_numbers is not None and gt_numbers is not None:
+        keys = lq_numbers, gt_numbers
     for side, files in zip(keys, (lq, gt), strict=True):
         key, count = Counter(side).most_common(1)[0]
         if count > 1:

@@ -4,6 +4,8 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
@@ -85,7 +87,8 @@ class WindowReader:
             except (InputError, OSError) as error:
                 self._note(int(number), error)
                 last = error
-            window = np.random.default_rng([self._seed, int(number), attempt]).integers(len(self._windows))
+            drawn = np.random.default_rng([self._seed, int(number), attempt]).integers(len(self._windows))
+            window = int(drawn)
         raise self._failed(f"none of {_ATTEMPTS} samples in a row can be read, the last because {last}")
 
     def _note(self, number: int, error: Exception) -> None:
@@ -109,7 +112,7 @@ class WindowReader:
         places = [(int(draw[0] * free[0]), int(draw[1] * free[1])) for draw in draws]
         wanted = [frames[index] for index in self._wanted]
         if self._degrade is not None:
-            return self._degraded(number, clip, frames, wanted, places)
+            return self._degraded(self._degrade, number, clip, frames, wanted, places)
         lq = self._crops(clip.lq, frames, clip.lq_size, places, 1)
         if self._clean:
             return lq, lq[:, self._wanted.start : self._wanted.stop]
@@ -135,6 +138,7 @@ class WindowReader:
 
     def _degraded(
         self,
+        chain: Chain,
         number: int,
         clip: Clip,
         frames: Sequence[int],
@@ -142,13 +146,14 @@ class WindowReader:
         places: Sequence[tuple[int, int]],
     ) -> tuple[np.ndarray, np.ndarray]:
         """The ground truth's crops and what the degradation makes of them, with pixels and frames around."""
-        chain, scale, size = self._degrade, self._scale, self._crop_size
+        scale, size = self._scale, self._crop_size
+        truths = cast(list[Path], clip.gt)  # of clips to train on, every frame has one
 
         def around(frame: int) -> list[int]:
             return [min(max(frame + step, 0), len(clip.gt) - 1) for step in range(-chain.reach, chain.reach + 1)]
 
         needed = sorted({file for frame in frames for file in around(frame)})
-        files = {file: self._frame(clip.gt[file], clip.gt_size) for file in needed}
+        files = {file: self._frame(truths[file], clip.gt_size) for file in needed}
         lq = np.empty((len(places), len(frames), *size, 3), _DTYPES[self.bits])
         gt = np.empty((len(places), len(wanted), size[0] * scale, size[1] * scale, 3), _DTYPES[self.bits])
         for sample, (top, left) in enumerate(places):
@@ -165,7 +170,7 @@ class WindowReader:
                 gt[sample, index] = crop(files[frame], top * scale, left * scale, gt.shape[2:4])
         return lq, gt
 
-    def _frame(self, path: object, size: tuple[int, int]) -> np.ndarray:
+    def _frame(self, path: Path, size: tuple[int, int]) -> np.ndarray:
         pixels = self._decode(path)
         if pixels.shape[:2] != size:
             raise InputError(

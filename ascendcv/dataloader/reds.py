@@ -14,10 +14,11 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ascendcv.dataloader.clips import Clip, read_clip
 from ascendcv.dataloader.image import SKIPPED_FOLDERS, natural_order
-from ascendcv.dataloader.stored import entries, folder_or_lmdb, is_folder
+from ascendcv.dataloader.stored import entries, folder_or_packed, is_folder
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
@@ -69,11 +70,11 @@ def write_sets(
     data_dir, images = Path(data_dir), Path(data_dir) / "images"
     if not images.is_dir():
         raise InputError(f"{data_dir} has no folder images: it should hold NAME/{lq_folder} or {lq_folder}/NAME")
-    place = folder_or_lmdb(images / lq_folder)
+    place = folder_or_packed(images / lq_folder)
     prefix = is_folder(place)
     parents = entries(place if prefix else images)[0]
     names = [path for path in parents if _is_clip(path if prefix else path / lq_folder)]
-    sets = {"train": [], "val": []}
+    sets: dict[str, list[dict[str, Any]]] = {"train": [], "val": []}
     for name in (path.name for path in sorted(names, key=natural_order)):
         clip = _read_clip(data_dir, name, lq_folder, gt_folder, prefix, scale)
         if not clip.gt:
@@ -113,7 +114,7 @@ def _remake(data_dir: Path) -> str:
 
 def _folder(data_dir: Path, name: str, folder: str, prefix: bool) -> Path:
     images = data_dir / "images"
-    return folder_or_lmdb(images / folder) / name if prefix else images / name / folder
+    return folder_or_packed(images / folder) / name if prefix else images / name / folder
 
 
 def _read_clip(data_dir: Path, name: str, lq_folder: str, gt_folder: str | None, prefix: bool, scale: int) -> Clip:

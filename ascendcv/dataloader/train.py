@@ -155,7 +155,8 @@ def training_dataset(
             lq = frame_noise(lq, frame_noise_std, tf.random.fold_in([seed, number], _FRAME_NOISE))
         batch = {"lq": lq, "gt": gt}
         if sigma:
-            batch["lq"], batch["sigma"] = sigma_noise(lq, *sigma, tf.random.fold_in([seed, number], _SIGMA))
+            low, high = sigma
+            batch["lq"], batch["sigma"] = sigma_noise(lq, low, high, tf.random.fold_in([seed, number], _SIGMA))
         return batch
 
     dataset = tf.data.Dataset.counter(start_step * share)

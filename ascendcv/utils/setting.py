@@ -61,7 +61,7 @@ class Setting:
     above: float | None = None
     also: tuple = ()
     optional: bool = False
-    item: "Setting | None" = None
+    item: "Setting" = None  # type: ignore[assignment]  # all lists have one, and nothing else is asked for it
     lengths: tuple[int, ...] = ()
     shortest: int = 0
     fields: "Mapping[str, Setting]" = field(default_factory=dict)
@@ -132,7 +132,7 @@ class Setting:
 
     def field(self, name: object) -> "Setting":
         """The entry `name` of a mapping. Raises ValueError where there is none."""
-        if name not in self.fields:
+        if not isinstance(name, str) or name not in self.fields:
             raise ValueError(f"has {shown(name)}; it should have {', '.join(self.fields)}")
         return self.fields[name]
 
@@ -293,8 +293,17 @@ def integer(
     reason: str = "",
 ) -> Setting:
     """A whole number from `low` to `high`, or one of `also`."""
-    bounds = {"low": low, "high": high, "also": tuple(also), "choices": tuple(choices)}
-    return Setting(int, default, text, **bounds, optional=optional, reason=reason)
+    return Setting(
+        int,
+        default,
+        text,
+        low=low,
+        high=high,
+        also=tuple(also),
+        choices=tuple(choices),
+        optional=optional,
+        reason=reason,
+    )
 
 
 def number(
@@ -325,8 +334,15 @@ def word(
     `aliases` are other words, and which of them each means; `numbered` are those that come with a number, as
     step:5000.
     """
-    words = {"choices": tuple(choices), "aliases": aliases or {}, "numbered": tuple(numbered)}
-    return Setting(str, default, text, **words, reason=reason)
+    return Setting(
+        str,
+        default,
+        text,
+        choices=tuple(choices),
+        aliases=aliases or {},
+        numbered=tuple(numbered),
+        reason=reason,
+    )
 
 
 def text(default: str, meaning: str) -> Setting:
