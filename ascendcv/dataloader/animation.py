@@ -34,10 +34,11 @@ class AnimationSource:
 
         Raises `InputError` for a file that is damaged or has less than `start` frames.
         """
-        self.name, self.notes, self._path = str(path), [], Path(path)
+        self.name, self._path = str(path), Path(path)
+        self.notes: list[str] = []
         header = image_header(path)
         self._data = self._path.read_bytes()
-        self._kind = picture_format(self._data)
+        self._kind = picture_format(self._data) or ""
         self._is_deep = header.bits == 16 and self._kind == "png"
         durations, transparent = [], False
         channels = header.channels if self._kind == "tiff" or self._is_deep else 3
@@ -53,8 +54,11 @@ class AnimationSource:
                     loops = image.info.get("loop", 1 if self._kind == "gif" else 0)
         self._channels = 4 if transparent and not (self._kind == "tiff" or self._is_deep) else channels
         times = [sum(durations[:index], Fraction(0)) for index in range(len(durations) + 1)]
-        begin = start if isinstance(start, int) else Fraction(start).limit_denominator(1_000_000)
-        first = begin if isinstance(start, int) else sum(time < begin for time in times[:-1])
+        if isinstance(start, int):
+            first = start
+        else:
+            begin = Fraction(start).limit_denominator(1_000_000)
+            first = sum(time < begin for time in times[:-1])
         if first >= len(durations):
             raise InputError(f"{path} has {len(durations)} frames; it cannot be restored from {float(start):g} on")
         last = len(durations) if frames is None else min(first + frames, len(durations))
@@ -99,7 +103,7 @@ class AnimationSource:
         else:
             with Image.open(io.BytesIO(self._data), formats=_FORMATS[self._kind]) as image:
                 skipped = 1 if image.info.get("default_image") else 0  # a still for programs that know no animation
-                for index in range(skipped, image.n_frames):
+                for index in range(skipped, getattr(image, "n_frames", 1)):
                     image.seek(index)
                     image.load()
                     duration = Fraction(image.info.get("duration") or 0).limit_denominator(1_000_000) / 1000
@@ -141,13 +145,13 @@ def count_frames(path: Path) -> int:
 
 def _deep_frames(data: bytes) -> Iterator[tuple[np.ndarray, Fraction]]:
     """Of an animated PNG of 16 bits: [H, W, C] uint16, which Pillow would reduce to 8."""
-    with av.open(io.BytesIO(data), format="apng") as container:
+    with av.open(io.BytesIO(data), "r", format="apng") as container:
         for frame in container.decode(video=0):
             channels = {"gray16be": 1, "ya16be": 2, "rgb48be": 3, "rgba64be": 4}[frame.format.name]
             (plane,) = frame.planes
-            rows = np.frombuffer(plane, ">u2").reshape(frame.height, -1)[:, : frame.width * channels]
+            rows = np.frombuffer(memoryview(plane), ">u2").reshape(frame.height, -1)[:, : frame.width * channels]
             pixels = rows.reshape(frame.height, frame.width, channels).astype(np.uint16)
-            yield pixels, frame.duration * Fraction(frame.time_base) or _NO_TIME
+            yield pixels, frame.duration * (frame.time_base or Fraction(0)) or _NO_TIME
 
 
 class ApngWriter:

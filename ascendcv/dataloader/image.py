@@ -26,8 +26,8 @@ from ascendcv.dataloader.turn import Turn
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
-# A few bytes of a hostile file can claim gigabytes.
-MAX_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
+# A few bytes of a hostile file can claim gigabytes. Pillow's bound may have been lifted, ours stays.
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
 
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp"),
@@ -84,7 +84,7 @@ def read_picture(path: str | os.PathLike) -> Picture:
     try:
         with open_frame(path) as file:
             data = file.read()
-        kind = picture_format(data)
+        kind = picture_format(data) or ""
         tags, turn = _tags_and_turn(data, kind)
         pixels = _decode(data, kind, header)
     except Exception as error:  # decoders meet damaged data with exceptions of every kind
@@ -96,9 +96,9 @@ def read_turn(path: str | os.PathLike) -> Turn:
     """How a picture asks to be turned. Raises `InputError` naming the file if it cannot be read."""
     try:
         with open_frame(path) as file:
-            kind = picture_format(file.read(16))
+            kind = picture_format(file.read(16)) or ""
             file.seek(0)
-            return _turn(file.read() if kind == "tiff" else file, kind)
+            return _turn(file, kind)
     except Exception as error:
         raise _unreadable(path, error) from error
 
@@ -317,22 +317,22 @@ def _tags_and_turn(data: bytes, kind: str) -> tuple[PictureTags, Turn]:
     if kind == "tiff":
         from ascendcv.dataloader import tiff
 
-        return tiff.read_tags(data), _turn(data, kind)
+        return tiff.read_tags(data), _turn(io.BytesIO(data), kind)
     with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[kind]) as image:
         tags = PictureTags(icc_profile=image.info.get("icc_profile") or None)
     return tags, _turn(io.BytesIO(data), kind)
 
 
-def _turn(source: BinaryIO | bytes, kind: str) -> Turn:
+def _turn(file: BinaryIO, kind: str) -> Turn:
     if kind == "tiff":
         from ascendcv.dataloader import tiff
 
-        return Turn.of_exif(tiff.orientation(source))
+        return Turn.of_exif(tiff.orientation(file.read()))
     if kind == "png":  # of which Pillow would decode all pixels
         exif = Image.Exif()
-        exif.load(png.read_exif(source))
+        exif.load(png.read_exif(file))
         return Turn.of_exif(exif.get(_EXIF_ORIENTATION, 1))
-    with Image.open(source, formats=_PILLOW_FORMATS[kind]) as image:
+    with Image.open(file, formats=_PILLOW_FORMATS[kind]) as image:
         return Turn.of_exif(image.getexif().get(_EXIF_ORIENTATION, 1))
 
 

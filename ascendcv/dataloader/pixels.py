@@ -16,7 +16,7 @@ def to_255(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max // 255)
 
 
-def quantize(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def quantize(frame: np.ndarray, dtype: np.dtype | type[np.unsignedinteger]) -> np.ndarray:
     """Float32 in [0, 1] -> uint8 or uint16: clipped, scaled, rounded half to even."""
     return np.rint(np.clip(frame, 0, 1) * np.float32(np.iinfo(dtype).max)).astype(dtype)
 

@@ -35,7 +35,7 @@ def read_header(file: BinaryIO) -> PngHeader:
     """Reads the chunks before the pixels. Raises ValueError if they are damaged."""
     if file.read(8) != SIGNATURE:
         raise ValueError("not a PNG file")
-    size = color = depth = None
+    size, color, depth = None, 0, 0
     has_key, frames = False, 1
     while True:
         kind, data = _next_chunk(file)
@@ -101,7 +101,7 @@ def check(data: bytes) -> PictureTags:
         elif kind == b"gAMA" and len(content) == 4:
             gamma = int.from_bytes(content)
         elif kind == b"cICP" and len(content) == 4:
-            cicp = tuple(content)
+            cicp = content[0], content[1], content[2], content[3]
     return PictureTags(profile or None, gamma, cicp)
 
 
@@ -113,7 +113,7 @@ def pixels_only(data: bytes) -> bytes:
 
 def decode_16_bits(data: bytes) -> np.ndarray:
     """[H, W, C] uint16; a color key becomes an alpha channel. Raises ValueError if the data are damaged."""
-    key, color, unpacked, stored = None, None, zlib.decompressobj(), 0
+    key, color, unpacked, stored = None, 0, zlib.decompressobj(), 0
     for kind, content in chunks(data):
         if kind == b"IHDR":
             width, height, _, color, _, _, interlaced = struct.unpack(">IIBBBBB", content)
@@ -232,5 +232,5 @@ def _deep_pixels(frame: av.VideoFrame) -> np.ndarray:
     """[H, W, C] uint16 of a packed big-endian frame."""
     channels = {name: count for count, name in _DEEP_FORMATS.items()}[frame.format.name]
     (plane,) = frame.planes
-    rows = np.frombuffer(plane, ">u2").reshape(frame.height, -1)[:, : frame.width * channels]
+    rows = np.frombuffer(memoryview(plane), ">u2").reshape(frame.height, -1)[:, : frame.width * channels]
     return rows.reshape(frame.height, frame.width, channels).astype(np.uint16)

@@ -25,7 +25,7 @@ ON_ERROR = ("replace", "stop")
 _ATTEMPTS = 100  # windows that are tried in place of one that cannot be read
 
 # decode(path) -> [H, W, 3], of the reader's bits
-Decode = Callable[[object], np.ndarray]
+Decode = Callable[[Path], np.ndarray]
 
 
 class WindowReader:

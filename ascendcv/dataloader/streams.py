@@ -7,12 +7,17 @@ is left out is named in a note.
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.container
+from av.subtitles.stream import SubtitleStream
 
 from ascendcv.dataloader.footage import Footage
 from ascendcv.dataloader.video_decoding import is_cover, open_container, reason_of
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter  # stands in PyAV's type stubs only
 
 # What sound and text become where a container cannot hold them.
 _SOUND = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus"}
@@ -35,10 +40,10 @@ class OtherStreams:
 
     def __init__(self, footage: Footage | None, container: str, notes: list[str]):
         """`container`: ffmpeg's name of the format that is written. `notes`: where to say what is left out."""
-        self._footage, self._container, self._notes = footage, container, notes
-        self._input = None
+        self._container, self._notes, self._is_open = container, notes, False
         if footage is not None and footage.path is not None and footage.stream is not None:
-            self._input = open_container(footage.path)
+            self._footage, self._path, self._frames = footage, footage.path, footage.stream
+            self._input, self._is_open = open_container(footage.path), True
         self._carried: dict[int, _Copied | _ConvertedSound | _ConvertedText] = {}
         self._packets: Iterator[av.Packet] = iter(())
         self._waiting: av.Packet | None = None
@@ -46,24 +51,24 @@ class OtherStreams:
     @property
     def options(self) -> dict[str, str]:
         """What the muxer needs to be told."""
-        if self._input is None or self._container not in ("mp4", "mov"):
+        if not self._is_open or self._container not in ("mp4", "mov"):
             return {}
         unusual = set(_kept_tags(self._input.metadata)) - _MP4_TAGS
         return {"movflags": "+use_metadata_tags"} if unusual else {}
 
     def add_to(self, output: av.container.OutputContainer, video: av.VideoStream) -> None:
         """Adds the streams, after `video` has been added."""
-        if self._input is None:
+        if not self._is_open:
             return
         output.metadata.update(_kept_tags(self._input.metadata))
-        source = self._input.streams[self._footage.stream]
+        source = self._input.streams[self._frames]
         video.metadata.update(_kept_tags(source.metadata))
         video.disposition = source.disposition & ~av.stream.Disposition.attached_pic
         chapters = self._chapters()
         if chapters:
             output.set_chapters(chapters)
         for stream in self._input.streams:
-            if stream.index != self._footage.stream:
+            if stream.index != self._frames:
                 self._add(output, stream, bool(chapters))
         carried = [self._input.streams[index] for index in self._carried]
         for stream in self._input.streams:
@@ -90,7 +95,7 @@ class OtherStreams:
             self._guarded(index, None)
 
     def close(self) -> None:
-        if self._input is not None:
+        if self._is_open:
             self._input.close()
 
     def _add(self, output: av.container.OutputContainer, stream: av.stream.Stream, has_chapters: bool) -> None:
@@ -100,13 +105,13 @@ class OtherStreams:
                 output.add_stream_from_template(stream)
             else:
                 self._leave(f"{what} is not carried over: {self._container} files have no attachments")
-        elif stream.type == "video" and is_cover(stream) and self._container == "matroska":
+        elif isinstance(stream, av.VideoStream) and is_cover(stream) and self._container == "matroska":
             self._attach_cover(output, stream)
-        elif stream.type == "video" and is_cover(stream) and _fits(stream, self._container):
+        elif isinstance(stream, av.VideoStream) and is_cover(stream) and _fits(stream, self._container):
             copy = output.add_stream_from_template(stream, opaque=True)
             copy.disposition = stream.disposition
             self._carried[stream.index] = _Copied(output, copy, self._footage)
-        elif stream.type in ("audio", "subtitle") and stream.codec_context is not None:
+        elif isinstance(stream, av.AudioStream | SubtitleStream) and stream.codec_context is not None:
             self._add_sound_or_text(output, stream, what)
         elif not (stream.type == "data" and has_chapters and stream.name == "bin_data"):  # titles of chapters
             self._leave(f"{what} is not carried over")
@@ -114,50 +119,61 @@ class OtherStreams:
     def _attach_cover(self, output: av.container.OutputContainer, stream: av.VideoStream) -> None:
         """Covers are attachments of a Matroska file."""
         kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
-        with open_container(self._footage.path) as container:
+        with open_container(self._path) as container:
             packets = (packet for packet in container.demux(stream.index) if packet.size)
             if packet := next(packets, None):
                 ending = {"jpeg": "jpg"}.get(kind, kind)
                 name = stream.metadata.get("filename", f"cover.{ending}")
                 output.add_attachment(name, f"image/{kind}", bytes(packet))
 
-    def _add_sound_or_text(self, output, stream: av.stream.Stream, what: str) -> None:
+    def _add_sound_or_text(
+        self, output: av.container.OutputContainer, stream: av.AudioStream | SubtitleStream, what: str
+    ) -> None:
+        carried: _Copied | _ConvertedSound | _ConvertedText
         if _fits(stream, self._container):
-            copy = output.add_stream_from_template(stream)
-            carried = _Copied(output, copy, self._footage)
-        elif stream.type == "audio":
+            carried = _Copied(output, output.add_stream_from_template(stream), self._footage)
+        elif isinstance(stream, av.AudioStream):
             name = _SOUND[self._container]
             carried = _ConvertedSound(output, stream, name, self._footage)
-            copy = carried.stream
             self._leave(
                 f"{what} is converted to {name.removeprefix('lib')}: {self._container} files cannot hold it"
             )
         elif stream.codec_context.name in _TEXT_CODECS:
             name = _TEXT[self._container]
             carried = _ConvertedText(output, stream, name, self._footage)
-            copy = carried.stream
             self._leave(f"{what} is converted to {name}: {self._container} files cannot hold it")
         else:
             self._leave(f"{what} is not carried over: {self._container} files cannot hold it")
             return
-        copy.metadata.update(_kept_tags(stream.metadata))
-        copy.disposition = stream.disposition
+        carried.stream.metadata.update(_kept_tags(stream.metadata))
+        carried.stream.disposition = stream.disposition
         self._carried[stream.index] = carried
 
     def _leave(self, note: str) -> None:
         self._notes.append(f"{self._footage.name}: {note}")
 
-    def _chapters(self) -> list[dict]:
+    def _chapters(self) -> list["Chapter"]:
         """The chapters of the part that is carried over, in its time."""
-        footage, result = self._footage, []
+        footage = self._footage
+        result: list[Chapter] = []
         for chapter in self._input.chapters():
-            unit = Fraction(chapter["time_base"])
-            begin, end = (chapter[key] * unit - footage.offset for key in ("start", "end"))
+            unit = chapter["time_base"]
+            if unit is None:
+                continue
+            begin, end = chapter["start"] * unit - footage.offset, chapter["end"] * unit - footage.offset
             if end <= 0 or (footage.end is not None and begin >= footage.end):
                 continue
             begin, end = max(begin, Fraction(0)), end if footage.end is None else min(end, footage.end)
-            ticks = {"start": round(begin * 1000), "end": round(end * 1000), "time_base": Fraction(1, 1000)}
-            result.append({"id": chapter["id"], "metadata": chapter["metadata"]} | ticks)
+            start, stop, unit = round(begin * 1000), round(end * 1000), Fraction(1, 1000)
+            result.append(
+                {
+                    "id": chapter["id"],
+                    "start": start,
+                    "end": stop,
+                    "time_base": unit,
+                    "metadata": chapter["metadata"],
+                }
+            )
         return result
 
     def _demux(self, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
@@ -222,13 +238,16 @@ class _Copied:
 class _Clock:
     """Times of one stream's packets: moved by an offset, always increasing."""
 
-    def __init__(self):
-        self._shift, self._last, self._duration = 0, None, 0
+    def __init__(self) -> None:
+        self._shift, self._duration = 0, 0
+        self._last: int | None = None
 
     def set(self, packet: av.Packet, offset: int, unit: Fraction) -> None:
-        dts = packet.dts if packet.dts is not None else packet.pts
-        delay = (packet.pts if packet.pts is not None else dts) - dts
-        dts += self._shift - offset
+        decoded = packet.dts if packet.dts is not None else packet.pts
+        if decoded is None:
+            return  # nothing says when: the muxer decides whether it takes the packet
+        delay = (packet.pts if packet.pts is not None else decoded) - decoded
+        dts = decoded + self._shift - offset
         if self._last is not None and dts <= self._last:
             goes_back = (self._last - dts) * unit > 1
             # Of files that were joined, the second may begin at 0 again: it follows the first.
@@ -246,7 +265,7 @@ class _ConvertedSound:
         rates = _SOUND_RATES.get(name, ())
         rate = self._decoder.sample_rate
         rate = rate if not rates or rate in rates else 48000
-        self.stream = output.add_stream(name, rate=rate)
+        self.stream = cast(av.AudioStream, output.add_stream(name, rate=rate))
         layouts = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
         self.stream.codec_context.layout = layouts.get(self._decoder.layout.nb_channels, "stereo")
         encoder = self.stream.codec_context
@@ -260,8 +279,8 @@ class _ConvertedSound:
         except av.FFmpegError:
             return  # a damaged packet is silent
         for frame in [*frames, *([None] if packet is None else [])]:
-            if frame is not None:
-                frame.pts -= round(self._footage.offset / Fraction(frame.time_base)) if frame.pts is not None else 0
+            if frame is not None and frame.pts is not None and frame.time_base is not None:
+                frame.pts -= round(self._footage.offset / frame.time_base)
             for part in self._resample.resample(frame):
                 self._output.mux(self.stream.encode(part))
         if packet is None:
@@ -269,9 +288,9 @@ class _ConvertedSound:
 
 
 class _ConvertedText:
-    def __init__(self, output: av.container.OutputContainer, source: av.stream.Stream, name: str, footage: Footage):
+    def __init__(self, output: av.container.OutputContainer, source: SubtitleStream, name: str, footage: Footage):
         self._output, self._footage, self._decoder = output, footage, source.codec_context
-        self.stream = output.add_stream(name)
+        self.stream = cast(SubtitleStream, output.add_stream(name))
         self._encoder = self.stream.codec_context
         self._decoder.open(strict=False)
         self._encoder.subtitle_header = self._decoder.subtitle_header

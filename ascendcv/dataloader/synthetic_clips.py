@@ -7,7 +7,7 @@ clip is a function of its seed, whatever is rendered before it or beside it.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,13 +30,14 @@ class Motion:
     shake_phase: tuple[float, float] = (0.0, 0.0)
 
     def at(self, time: float) -> tuple[float, float]:
-        return tuple(
+        x, y = (
             self.start[axis]
             + self.velocity[axis] * time
             + self.acceleration[axis] * time**2 / 2
             + self.shake[axis] * math.sin(self.shake_rate[axis] * time + self.shake_phase[axis])
             for axis in (0, 1)
         )
+        return x, y
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ def _view(
     canvas = None
     for layer in scene.layers:
         shown = _warped(photographs[layer.picture], layer, size, time, supersampling)
-        if canvas is None:
+        if canvas is None or layer.outline is None:
             canvas = shown
             continue
         mask = Image.new("L", size)
-        ImageDraw.Draw(mask).polygon(_corners(layer, time, supersampling), fill=255)
+        ImageDraw.Draw(mask).polygon(_corners(layer, layer.outline, time, supersampling), fill=255)
         canvas.paste(shown, mask=mask)
     return np.asarray(canvas)
 
@@ -158,14 +159,14 @@ def _warped(
     return photograph.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
 
 
-def _corners(layer: Layer, time: float, supersampling: int) -> list[tuple[float, float]]:
+def _corners(layer: Layer, outline: np.ndarray, time: float, supersampling: int) -> list[tuple[float, float]]:
     """The outline's corners on the canvas. It turns and grows as the photograph in it does."""
     turned, first = layer.turned(time), layer.turned(0.0)
     cosine, sine = math.cos(turned - first), math.sin(turned - first)
     # Of a point p of the photograph the place on the frame is motion + R(-angle) (p - anchor) / zoom.
     rotation = np.array(((cosine, sine), (-sine, cosine))) * math.exp(-layer.zoom_rate * time)
-    corners = (np.array(layer.motion.at(time)) + layer.outline @ rotation.T) * supersampling
-    return [tuple(corner) for corner in corners.tolist()]
+    corners = (np.array(layer.motion.at(time)) + outline @ rotation.T) * supersampling
+    return [_pair(corner) for corner in corners]
 
 
 def _draw_motion(
@@ -177,7 +178,7 @@ def _draw_motion(
     acceleration = generator.normal(0, 0.15 * speed, 2)
     shake = np.abs(generator.normal(0, 1.0, 2)) * (shaken and generator.random() < 0.5)
     rate, phase = generator.uniform(0.5, 3, 2), generator.uniform(0, 2 * math.pi, 2)
-    return Motion(start, velocity, *(tuple(map(float, drawn)) for drawn in (acceleration, shake, rate, phase)))
+    return Motion(start, velocity, *(_pair(drawn) for drawn in (acceleration, shake, rate, phase)))
 
 
 def _draw_cut_out(
@@ -189,16 +190,16 @@ def _draw_cut_out(
     max_zoom: float,
 ) -> Layer:
     """A piece of a photograph in front: it moves with the camera, faster than the background, or by itself."""
-    start = tuple(float(generator.uniform(0, side)) for side in frame_size)
+    start = _pair(generator.uniform(0, side) for side in frame_size)
     motion = _draw_motion(generator, start, max_speed, shaken=False)
     if generator.random() < 0.6:
         nearer = float(generator.uniform(1.05, 2))
         camera = background.motion
         motion = Motion(
             start,
-            tuple(nearer * v for v in camera.velocity),
-            tuple(nearer * a for a in camera.acceleration),
-            tuple(nearer * s for s in camera.shake),
+            _pair(nearer * v for v in camera.velocity),
+            _pair(nearer * a for a in camera.acceleration),
+            _pair(nearer * s for s in camera.shake),
             camera.shake_rate,
             camera.shake_phase,
         )
@@ -209,7 +210,7 @@ def _draw_cut_out(
     margin = 1.8 * radius * zoom  # the outline and what its growth shows lie in the photograph
     return Layer(
         picture=picture,
-        anchor=tuple(float(generator.uniform(margin, side - margin)) for side in (width, height)),
+        anchor=_pair(generator.uniform(margin, side - margin) for side in (width, height)),
         motion=motion,
         zoom=zoom,
         zoom_rate=background.zoom_rate,
@@ -245,8 +246,8 @@ def _placed(
     border = 4.0  # what the interpolation reaches beyond, and moments in between
     shrink = min(1.0, *((side - 2 * border) / extent for side, extent in zip(size, high - low, strict=True)))
     lowest, highest = border - low * shrink, np.array(size) - border - high * shrink
-    anchor = tuple(float(position) for position in generator.uniform(lowest, np.maximum(lowest, highest)))
-    return dataclasses.replace(layer, anchor=anchor, zoom=layer.zoom * shrink)
+    anchor = generator.uniform(lowest, np.maximum(lowest, highest))
+    return dataclasses.replace(layer, anchor=_pair(anchor), zoom=layer.zoom * shrink)
 
 
 def _seen(layer: Layer, frame_size: tuple[int, int], time: float) -> np.ndarray:
@@ -255,3 +256,8 @@ def _seen(layer: Layer, frame_size: tuple[int, int], time: float) -> np.ndarray:
     turned = layer.turned(time)
     rotation = np.array(((math.cos(turned), -math.sin(turned)), (math.sin(turned), math.cos(turned))))
     return (corners - layer.motion.at(time)) @ rotation.T * layer.zoom * math.exp(layer.zoom_rate * time)
+
+
+def _pair(values: Iterable[float]) -> tuple[float, float]:
+    x, y = map(float, values)
+    return x, y

@@ -3,7 +3,7 @@
 import io
 import logging
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -31,7 +31,7 @@ class TiffHeader(NamedTuple):
 def read_header(data: bytes) -> TiffHeader:
     """Raises ValueError for damage and for pixels that are neither 8 nor 16 bits."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages = [page for page in file.pages if not page.is_reduced]
+        pages = _whole_pages(file)
         if not pages:
             raise ValueError("it has no page")
         first = _page_header(pages[0])
@@ -41,21 +41,21 @@ def read_header(data: bytes) -> TiffHeader:
 
 def read_tags(data: bytes) -> PictureTags:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        tag = file.pages[0].tags.get(_ICC_PROFILE)
+        tag = file.pages.first.tags.get(_ICC_PROFILE)
         return PictureTags(icc_profile=bytes(tag.value)) if tag is not None else PictureTags()
 
 
 def orientation(data: bytes) -> int:
     """1 to 8, as EXIF numbers them."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        tag = file.pages[0].tags.get("Orientation")
+        tag = file.pages.first.tags.get("Orientation")
         return int(tag.value) if tag is not None and 1 <= int(tag.value) <= 8 else 1
 
 
 def read_page(data: bytes, number: int = 0) -> np.ndarray:
     """The pixels [H, W, C], uint8 or uint16, of the page of that number among those like the first."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages = [page for page in file.pages if not page.is_reduced]
+        pages = _whole_pages(file)
         header = _page_header(pages[0])
         pages = [page for page in pages if _page_header(page, checked=False) == header]
         page = pages[number]
@@ -100,9 +100,15 @@ def encode(pixels: np.ndarray, tags: PictureTags | None = None) -> bytes:
     return target.getvalue()
 
 
+def _whole_pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """The pages that are no smaller copies of others."""
+    return [page for page in (page.aspage() for page in file.pages) if not page.is_reduced]
+
+
 def _page_header(page: tifffile.TiffPage, checked: bool = True) -> tuple[int, int, int, int]:
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
-    is_whole_number = page.sampleformat in (None, 1) or page.sampleformat == (1,)
+    sample_format: Any = page.sampleformat  # tifffile gives one number, none, or one per sample
+    is_whole_number = sample_format in (None, 1, (1,))
     if checked and (not is_whole_number or bits not in (1, 2, 4, 8, 16) or page.imagedepth > 1):
         raise ValueError(f"pixels of {bits} bits" + ("" if is_whole_number else ", not unsigned integers"))
     samples, photometric = page.samplesperpixel, _photometric(page)

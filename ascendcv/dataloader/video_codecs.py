@@ -106,21 +106,20 @@ def choose(
         layout = replace(layout, chroma="444")
         notes.append(f"{path}: written as {format_of(layout)}, because {size[1]}x{size[0]} is an odd size")
     candidates = (codec,) if codec else codecs
-    fitting = {name: _format_in(name, layout, size, container) for name in candidates}
-    exact = next((name for name, found in fitting.items() if found and layout_of(found) == layout), None)
-    chosen = exact
+    possible = ((name, _format_in(name, layout, size, container)) for name in candidates)
+    fitting = {name: found for name, found in possible if found is not None}
+    chosen = next((name for name, found in fitting.items() if layout_of(found) == layout), None)
     if chosen is None and (codec or pixel_format):
         held = ", ".join(_formats(name)[0] for name in candidates) if not codec else ", ".join(_formats(codec))
         named = codec or f"{path.suffix} files"
         raise InputError(f"{path}: {named} cannot hold {wanted} of {size[1]}x{size[0]} pixels; it holds {held}")
     if chosen is None:
-        possible = [(name, layout_of(found)) for name, found in fitting.items() if found]
-        if not possible:
+        if not fitting:
             reason = "transparency" if layout.alpha else f"{size[1]}x{size[0]} pixels"
             raise InputError(
                 f"{path} cannot hold {reason}; name a folder, for PNG files" + _alpha_hint(layout, path)
             )
-        chosen = min(possible, key=lambda item: _loss(layout, item[1]))[0]
+        chosen = min(fitting, key=lambda name: _loss(layout, layout_of(fitting[name])))
         notes.append(f"{path}: written as {fitting[chosen]}, because {path.suffix} cannot hold {wanted}")
     elif chosen != codecs[0] and codec is None:
         notes.append(f"{path}: written with {chosen}, because {codecs[0]} cannot hold {wanted}")
@@ -140,7 +139,15 @@ def keeping(source_format: str | None, channels: int, bits: int) -> str:
     return format_of(replace(layout, alpha=alpha, bits=10 if deep or 8 < layout.bits < 10 else layout.bits))
 
 
-def _choice(name: str, pixel_format: str, color: Color, crf, preset, notes, path: Path) -> Choice:
+def _choice(
+    name: str,
+    pixel_format: str,
+    color: Color,
+    crf: int | None,
+    preset: str | None,
+    notes: tuple[str, ...],
+    path: Path,
+) -> Choice:
     codec, layout = CODECS[name], layout_of(pixel_format)
     options = dict(codec.options)
     if crf is not None:
@@ -191,8 +198,8 @@ def _color_options(name: str, color: Color) -> dict[str, str]:
         settings = []
         if display:
             values = [f"{float(value):.5f}" for value in display]
-            points = {"R": values[0:2], "G": values[2:4], "B": values[4:6], "WP": values[6:8]}
-            text = "".join(f"{letter}({','.join(points[letter])})" for letter in ("G", "B", "R", "WP"))
+            chromaticities = {"R": values[0:2], "G": values[2:4], "B": values[4:6], "WP": values[6:8]}
+            text = "".join(f"{letter}({','.join(chromaticities[letter])})" for letter in ("G", "B", "R", "WP"))
             settings.append(f"mastering-display={text}L({float(display[9]):.4f},{float(display[8]):.4f})")
         if light:
             settings.append(f"content-light={light[0]},{light[1]}")

@@ -5,14 +5,16 @@ one on the way out. More than 8 bits are converted here: swscale takes the white
 Source of the coefficients: ITU-T H.273, table 4.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideData
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from ascendcv.dataloader.footage import Color
@@ -138,7 +140,7 @@ def with_mastering(color: Color, frame: av.VideoFrame) -> Color:
     A frame whose side data was looked at lives until garbage is collected: that is for few frames.
     """
     display = light = None
-    for entry in frame.side_data:
+    for entry in side_data(frame):
         kind = entry.type.name
         if kind == "MASTERING_DISPLAY_METADATA":
             # AVMasteringDisplayMetadata: ten rationals, then whether primaries and luminance are there.
@@ -150,6 +152,12 @@ def with_mastering(color: Color, frame: av.VideoFrame) -> Color:
             most, average = np.frombuffer(bytes(entry), np.uint32)[:2].tolist()
             light = (most, average)
     return replace(color, mastering_display=display, content_light=light)
+
+
+def side_data(frame: av.VideoFrame) -> Iterable[SideData]:
+    """What a frame carries beside its pixels: PyAV's type stubs take the container of it for a dictionary."""
+    entries: Any = frame.side_data
+    return entries
 
 
 def matrix_of_size(height: int, width: int) -> int:
@@ -289,8 +297,9 @@ class _Siting:
     swscale takes unmarked frames for MPEG-1's, half a pixel to the right.
     """
 
-    def __init__(self):
-        self._graph, self._kind = None, None
+    def __init__(self) -> None:
+        self._graph = Graph()
+        self._kind: tuple[int, int, str] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         kind = frame.width, frame.height, frame.format.name
@@ -398,7 +407,7 @@ def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
     dtype = np.dtype(np.uint8 if frame.format.components[0].bits <= 8 else "<u2")
     result = []
     for plane in frame.planes:
-        rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
+        rows = np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // dtype.itemsize)
         result.append(rows[: plane.height, : plane.width])
     return result
 
@@ -416,7 +425,7 @@ def _gray_planes(frame: av.VideoFrame, layout: Layout) -> list[np.ndarray]:
         return _planes(frame)
     (plane,) = frame.planes
     dtype = np.dtype(np.uint8 if layout.bits == 8 else "<u2")
-    rows = np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : 2 * frame.width]
+    rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : 2 * frame.width]
     return [rows[:, 0::2], rows[:, 1::2]]
 
 
@@ -426,7 +435,7 @@ def _gray_frame(planes: list[np.ndarray], pixel_format: str) -> av.VideoFrame:
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, pixel_format)
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, planes[0].dtype).reshape(height, -1)
+    rows = np.frombuffer(memoryview(plane), planes[0].dtype).reshape(height, -1)
     rows[:, 0 : 2 * width : 2], rows[:, 1 : 2 * width : 2] = planes
     return frame
 

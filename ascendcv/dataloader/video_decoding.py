@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import av
 import av.container
@@ -150,7 +151,7 @@ def _decoder_of(stream: av.VideoStream) -> av.VideoCodecContext:
     """The stream's own decoder, or libvpx for the transparency of WebM, which ffmpeg's decoders leave out."""
     codec, decoder = stream.codec_context.name, stream.codec_context
     if codec in _ALPHA_DECODERS and stream.metadata.get("alpha_mode") == "1":
-        decoder = av.CodecContext.create(_ALPHA_DECODERS[codec], "r")
+        decoder = cast(av.VideoCodecContext, av.CodecContext.create(_ALPHA_DECODERS[codec], "r"))
     if not decoder.is_open:
         untold = codec in _UNSITED or (codec == "rawvideo" and decoder.pix_fmt != "yuv420p")
         sited = {"chroma_sample_location": "left"} if untold else {}

@@ -25,6 +25,7 @@ from ascendcv.dataloader.video_color import (
     color_of,
     layout_of,
     refusal,
+    side_data,
     with_mastering,
 )
 from ascendcv.dataloader.video_decoding import (
@@ -94,7 +95,8 @@ class VideoSource:
         self.notes: list[str] = []
         self.failed = 0
         self._number, self._deinterlace, self._on_error, self._limit = stream, deinterlace, on_error, frames
-        self._opened, self._probed = None, []
+        self._opened: tuple[av.container.InputContainer, av.VideoStream] | None = None
+        self._probed: list[av.VideoFrame] = []
         container, video = self._open()
         try:
             self._describe(container, video, hdr)
@@ -118,7 +120,7 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         """Raises `InputError` at what cannot be decoded, if that is to stop the reading."""
         self.failed, self._given, self._complaint = 0, 0, ""
-        self._counts = Counter()
+        self._counts: Counter[str] = Counter()
         container, video = self._opened or self._open()
         self._opened = None
         try:
@@ -137,7 +139,7 @@ class VideoSource:
             container = open_container(self._path)
         else:
             try:
-                container = av.open(sys.stdin.buffer, format="yuv4mpegpipe")
+                container = av.open(sys.stdin.buffer, "r", format="yuv4mpegpipe")
             except (av.FFmpegError, ValueError) as error:
                 raise InputError(f"the standard input is no y4m stream ({reason_of(error)})") from error
         try:
@@ -174,7 +176,7 @@ class VideoSource:
         formats = set(container.format.name.split(","))
         self._stamp = "none" if formats & _RAW_FORMATS else "dts" if "avi" in formats else "pts"
         self.fps = self._rate(video)
-        self._tick = None if self._stamp == "none" else Fraction(video.time_base)
+        self._tick = None if self._stamp == "none" else video.time_base
         self._count = self._frame_count(container, video)
         self._clock = self._clock_start(container, formats)
         self.footage = Footage(
@@ -204,7 +206,7 @@ class VideoSource:
                 f"{self.name} has colors in {text}, which are to be refused; convert it to BT.709 first"
             )
         self.notes.append(f"{self.name}: colors in {text} are restored in their own encoding, with 10 bits or more")
-        kinds = {entry.type.name for entry in self._probed[0].side_data}
+        kinds = {entry.type.name for entry in side_data(self._probed[0])}
         if kinds & {"DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID", "DOVI_RPU_BUFFER", "DOVI_METADATA"}:
             self.notes.append(
                 f"{self.name}: how its brightness is to change from scene to scene is not carried over"
@@ -232,7 +234,7 @@ class VideoSource:
     def _clock_start(self, container: av.container.InputContainer, formats: set[str]) -> Fraction:
         """The time in the file that becomes 0: its own 0, unless its clock starts anywhere."""
         start = Fraction(container.start_time or 0, av.time_base)
-        if self._stamp == "dts" and self._probed[0].dts is not None:
+        if self._stamp == "dts" and self._tick and self._probed[0].dts is not None:
             # An AVI has no time stamps but the order of decoding: the first frame to be seen is at 0.
             return self._probed[0].dts * self._tick
         if self._tick and (start > 1 or (start > 0 and formats & _CLOCKED_FORMATS)):
@@ -244,8 +246,10 @@ class VideoSource:
         self._first, self._begin, end = 0, Fraction(0), None
         if self._path is not None and (start or self._limit is not None):
             times = self._stored_times(start)
-            begin = start if isinstance(start, int) else Fraction(start).limit_denominator(1_000_000)
-            self._first = begin if isinstance(start, int) else bisect.bisect_left(times, begin)
+            if isinstance(start, int):
+                self._first = start
+            else:
+                self._first = bisect.bisect_left(times, Fraction(start).limit_denominator(1_000_000))
             if self._first >= len(times):
                 unit = "frame " if isinstance(start, int) else "second "
                 last = len(times) - 1 if isinstance(start, int) else f"{float(times[-1]):.3f}"
@@ -260,14 +264,15 @@ class VideoSource:
 
     def _stored_times(self, start: int | float | Fraction) -> list[Fraction]:
         """The times of the frames as far as needed for `start` and the limit, in order, without decoding them."""
-        times, needed = [], None
+        times: list[Fraction] = []
+        needed = None
         container, video = self._open()
         try:
             for packet in container.demux(video):
                 stamp = packet.dts if self._stamp == "dts" else packet.pts
                 if packet.size == 0:
                     continue
-                if self._stamp == "none" or stamp is None:
+                if self._tick is None or stamp is None:
                     times.append(len(times) / self.fps)
                 else:
                     times.append(stamp * self._tick - self._clock)
@@ -287,14 +292,15 @@ class VideoSource:
         """Decoded frames from the first wanted one on, or from some time before."""
         yield from self._probed
         self._probed = []
-        if self._begin and self._stamp == "pts":
+        if self._begin and self._tick and self._stamp == "pts":
             # Some pictures are stored after the key frame that follows them: it begins before these.
-            before = max(self._begin - 16 / self.fps, 0)
+            before = max(self._begin - 16 / self.fps, Fraction(0))
             try:
                 container.seek(int((before + self._clock) / self._tick), stream=video)
                 frames = decode(container, video, self._failure)
                 first = next((frame for frame in frames if frame is not None), None)
-                if first is not None and first.pts is not None and self._time_of(first) <= self._begin:
+                time = self._time_of(first) if first is not None else None
+                if time is not None and time <= self._begin:
                     yield first
                     yield from frames
                     return
@@ -328,7 +334,9 @@ class VideoSource:
         self, frames: Iterator[av.VideoFrame | None]
     ) -> Iterator[tuple[av.VideoFrame, Fraction, Fraction | None]]:
         """Frames with times that increase and durations, in seconds. A lost frame is left out or the last one."""
-        step, last, frame_before, shift = 1 / self.fps, None, None, Fraction(0)
+        step, shift = 1 / self.fps, Fraction(0)
+        last: Fraction | None = None
+        frame_before: av.VideoFrame | None = None
         for frame in frames:
             time = duration = None
             if frame is None:
@@ -337,7 +345,8 @@ class VideoSource:
                 frame = frame_before
             else:
                 time = self._time_of(frame)
-                duration = frame.duration * frame.time_base if frame.duration and self._stamp == "pts" else None
+                if frame.duration and frame.time_base and self._stamp == "pts":
+                    duration = frame.duration * frame.time_base
             if time is None:
                 time = Fraction(0) if last is None else last + step
             else:
@@ -353,7 +362,7 @@ class VideoSource:
     def _time_of(self, frame: av.VideoFrame) -> Fraction | None:
         """In seconds, from the file's own start."""
         stamp = {"pts": frame.pts, "dts": frame.dts, "none": None}[self._stamp]
-        return None if stamp is None else stamp * Fraction(frame.time_base) - self._clock
+        return None if stamp is None or frame.time_base is None else stamp * frame.time_base - self._clock
 
     def _from_start(self, frames: Iterator[tuple[av.VideoFrame, Fraction, Fraction | None]]) -> Iterator[Frame]:
         index = self._first
@@ -418,7 +427,7 @@ class VideoSource:
 
 def _turn_of(frame: av.VideoFrame) -> Turn:
     """By the display matrix that comes with a frame, if there is one."""
-    for entry in frame.side_data:
+    for entry in side_data(frame):
         if entry.type.name == "DISPLAYMATRIX":
             return Turn.of_matrix(bytes(entry))
     return Turn()

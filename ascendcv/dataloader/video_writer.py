@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -51,16 +52,22 @@ class VideoEncoder:
         """
         self._file, self._path, self._like, self._notes = file, path, like, notes
         self._rate = Fraction(like.rate if like is not None and like.rate else fps).limit_denominator(1_000_000)
-        self._settings = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format}
+        self._settings: dict[str, Any] = {
+            "codec": codec,
+            "crf": crf,
+            "preset": preset,
+            "pixel_format": pixel_format,
+        }
         self._with_streams = with_streams
-        self._container, self._count, self._last = None, 0, None
-        self._packets, self._delay = 0, None
+        self._begun, self._count, self._packets = False, 0, 0
+        self._last: int | None = None
+        self._delay: int | None = None
         self._times: dict[int, int] = {}
         self._durations: dict[int, int] = {}
 
     def write(self, name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
         """Raises `InputError` for what the file cannot hold, OSError if it cannot be written."""
-        if self._container is None:
+        if not self._begun:
             self._begin(pixels, frame)
         if pixels.shape[:2] != self._size:
             height, width = self._size
@@ -82,7 +89,7 @@ class VideoEncoder:
 
     def finish(self) -> None:
         """Writes what is left."""
-        if self._container is None:
+        if not self._begun:
             raise InputError(f"{self._path}: there are no frames to write")
         with self._failures():
             self._write_packets(self._stream.encode(None))
@@ -91,13 +98,13 @@ class VideoEncoder:
 
     def close(self) -> None:
         """Ends without completing the file."""
-        if self._container is not None:
+        if self._begun:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 self._container.close()
             self._others.close()
 
     def _begin(self, pixels: np.ndarray, frame: Frame | None) -> None:
-        like, self._size = self._like, pixels.shape[:2]
+        like, self._size = self._like, (pixels.shape[0], pixels.shape[1])
         color = color_for(like, frame)
         channels, bits = pixels.shape[2], 8 * pixels.dtype.itemsize
         wanted = keeping(like.pixel_format if like is not None else None, channels, bits)
@@ -122,6 +129,7 @@ class VideoEncoder:
                 metadata_errors="surrogateescape",
                 container_options=options,
             )
+            self._begun = True
             self._stream = self._add_stream(choice)
             others.add_to(self._container, self._stream)
             try:
@@ -163,7 +171,8 @@ class VideoEncoder:
     def _add_stream(self, choice: Choice) -> av.VideoStream:
         # SVT-AV1 speaks unless told not to, and only this tells it.
         os.environ.setdefault("SVT_LOG", "1")
-        stream = self._container.add_stream(choice.encoder, rate=self._rate, options=choice.options)
+        added = self._container.add_stream(choice.encoder, rate=self._rate, options=choice.options)
+        stream = cast(av.VideoStream, added)
         stream.time_base = self._tick
         context = stream.codec_context
         context.height, context.width = self._shown_size
@@ -179,7 +188,7 @@ class VideoEncoder:
 
     def _write_packets(self, packets: list[av.Packet]) -> None:
         for packet in packets:
-            shown = packet.pts
+            shown = cast(int, packet.pts)  # the number of the frame
             if self._delay is None:
                 # x265 gives no decoding time worth the name where there are less frames than it looks ahead.
                 delay = shown - packet.dts if packet.dts is not None else 0
@@ -217,12 +226,13 @@ def color_for(like: Footage | None, frame: Frame | None = None) -> Color:
     return Color(BT709)
 
 
-def check(path: Path, like: Footage | None, **settings: object) -> None:
+def check(path: Path, like: Footage | None, **settings: Any) -> None:
     """Raises `InputError` for settings or footage that a file of this ending cannot have, as far as is known."""
     color = complete(color_for(like))
     if like is None:
         wanted, size = "yuv420p", (64, 64)
     else:
         wanted = keeping(like.pixel_format, like.channels, like.bits)
-        size = tuple(max(64, side + side % 2) for side in (like.height, like.width))
+        height, width = (max(64, side + side % 2) for side in (like.height, like.width))
+        size = (height, width)
     choose(path, wanted, size, color, **settings)

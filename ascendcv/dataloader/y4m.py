@@ -26,12 +26,13 @@ class Y4mWriter:
     def __init__(self, file: BinaryIO, name: str, like: Footage | None, fps: Fraction, notes: list[str]):
         self._file, self._name, self._like, self._notes = file, name, like, notes
         self._rate = Fraction(like.rate if like is not None and like.rate else fps).limit_denominator(1_000_000)
-        self._count, self._strays, self._to_frame = 0, 0, None
+        self._count, self._strays = 0, 0
+        self._to_frame: PixelWriter | None = None
 
     def write(self, name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
         """Raises `InputError` for transparency or another size, OSError if nobody reads the stream."""
         if self._to_frame is None:
-            self._start(pixels, frame)
+            self._to_frame = self._start(pixels, frame)
         if pixels.shape[:2] != self._size:
             raise InputError(f"{self._name}: frame {name} has another size than the first")
         if frame is not None and frame.time is not None:
@@ -40,7 +41,7 @@ class Y4mWriter:
         self._file.write(b"FRAME\n")
         for plane in picture.planes:
             sample_bytes = 1 if self._layout.bits == 8 else 2
-            rows = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
             self._file.write(np.ascontiguousarray(rows[:, : plane.width * sample_bytes]).data)
         self._count += 1
 
@@ -54,7 +55,7 @@ class Y4mWriter:
                 f"{float(self._rate):g} per second"
             )
 
-    def _start(self, pixels: np.ndarray, frame: Frame | None) -> None:
+    def _start(self, pixels: np.ndarray, frame: Frame | None) -> PixelWriter:
         height, width = self._size = pixels.shape[:2]
         check_y4m(self._name, pixels.shape[2] in (2, 4))
         color = color_for(self._like, frame)
@@ -69,7 +70,6 @@ class Y4mWriter:
         color = replace(
             color, matrix=matrix_of_size(height, width), full_range=color.full_range and color.matrix != RGB
         )
-        self._to_frame = PixelWriter(format_of(self._layout), color)
         if self._layout.family == "gray":
             kind = "mono" + (str(bits) if bits > 8 else "")
         elif bits == 8:
@@ -82,6 +82,7 @@ class Y4mWriter:
             f"A{aspect.numerator}:{aspect.denominator} C{kind} "
             f"XCOLORRANGE={'FULL' if color.full_range else 'LIMITED'}\n".encode()
         )
+        return PixelWriter(format_of(self._layout), color)
 
 
 def check_y4m(name: str, has_alpha: bool) -> None:
