@@ -11,10 +11,11 @@ time, and says before that what it is:
 
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,7 +34,7 @@ from ascendcv.dataloader.image import (
     read_turn,
     split_folder,
 )
-from ascendcv.dataloader.stored import entries, in_lmdb, is_folder, open_frame
+from ascendcv.dataloader.stored import entries, in_packed, is_folder, open_frame
 from ascendcv.dataloader.turn import Turn
 from ascendcv.dataloader.video_reader import VideoSource, check_range
 from ascendcv.utils.errors import InputError
@@ -116,7 +117,8 @@ class ArraySource:
         if frames.dtype not in (np.uint8, np.uint16):
             raise InputError(f"frames should be uint8 or uint16, not {frames.dtype}")
         self._frames = frames
-        self.footage = Footage(self.name, "array", *frames.shape[1:], 8 * frames.dtype.itemsize)
+        height, width, channels = frames.shape[1:]
+        self.footage = Footage(self.name, "array", height, width, channels, 8 * frames.dtype.itemsize)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -125,6 +127,7 @@ class ArraySource:
         return (Frame(f"{index:08d}", frame) for index, frame in enumerate(self._frames))
 
 
+_Frames = TypeVar("_Frames", np.ndarray, list[Path])
 Source = ImageSource | ArraySource | VideoSource | AnimationSource
 
 
@@ -150,14 +153,14 @@ def open_source(
         return ArraySource(_part(source, whole.name, start, frames))
     check_range(str(source), start, frames)
     path = Path(source)
-    options = {"stream": stream, "start": start, "frames": frames, "deinterlace": deinterlace}
+    options: dict[str, Any] = {"stream": stream, "start": start, "frames": frames, "deinterlace": deinterlace}
     options |= {"on_error": on_error, "hdr": hdr}
     if str(source) == "-":
         return VideoSource(source, **options)
     if is_folder(path):
         images, ignored = split_folder(path)
         return ImageSource(_part(images, str(path), start, frames), str(path), ignored, turned=True)
-    inside = in_lmdb(path) is not None
+    inside = in_packed(path) is not None
     if not inside and not path.exists():
         raise InputError(f"there is no folder or video {path}")
     if not inside and not path.is_file():
@@ -196,7 +199,7 @@ def clip_folders(folder: Path) -> list[Path]:
     """
     if not is_folder(folder):
         return []
-    if in_lmdb(folder):
+    if in_packed(folder):
         return [path for path in folders_of_frames(folder, "").values() if path != folder]
     inside, files = entries(folder)
     own = [path for path in files if is_image_name(path)]
@@ -211,7 +214,7 @@ def is_folder_of_frames(path: Path) -> bool:
     return any(is_image_name(file) for file in entries(path)[1])
 
 
-def prefetch(frames: Iterable[Frame], depth: int = 4) -> Iterator[Frame]:
+def prefetch(frames: Iterable[Frame], depth: int = 4) -> Generator[Frame, None, None]:
     """The same frames, up to `depth` of them read ahead by a thread of its own, which ends with the iterator.
 
     An error of the reader comes out in the place of the frame that it happened at.
@@ -219,7 +222,7 @@ def prefetch(frames: Iterable[Frame], depth: int = 4) -> Iterator[Frame]:
     iterator, end = iter(frames), object()
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
         try:
-            waiting = deque(pool.submit(next, iterator, end) for _ in range(depth))
+            waiting: deque[Future] = deque(pool.submit(next, iterator, end) for _ in range(depth))
             while (frame := waiting.popleft().result()) is not end:
                 waiting.append(pool.submit(next, iterator, end))
                 yield frame
@@ -229,7 +232,7 @@ def prefetch(frames: Iterable[Frame], depth: int = 4) -> Iterator[Frame]:
                 iterator.close()
 
 
-def _part(frames: Sequence, name: str, start: int | float | Fraction, count: int | None) -> Sequence:
+def _part(frames: _Frames, name: str, start: int | float | Fraction, count: int | None) -> _Frames:
     """`count` frames from `start` on, of what has no times."""
     if not isinstance(start, int):
         raise InputError(f"{name} has no times: begin it at a number of frames, not at {float(start):g} s")

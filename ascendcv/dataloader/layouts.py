@@ -21,8 +21,8 @@
 
 A clip may do without its folder VIDEO/ where it is the only one. Each of these folders, and the data set itself,
 may be an LMDB of BasicSR or KAIR or a TFRecord file, with or without .lmdb or .tfrecord in what names it
-(`ascendcv.dataloader.stored`); where an LMDB has a meta_info.txt, its frames should be as that says. Clips are sorted
-by name. A set file of the TensorFlow EDVR release is read by `ascendcv.dataloader.reds`.
+(`ascendcv.dataloader.stored`); where an LMDB has a meta_info.txt, its frames should be as that says. Clips are
+sorted by name. A set file of the TensorFlow EDVR release is read by `ascendcv.dataloader.reds`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

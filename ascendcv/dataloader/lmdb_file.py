@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ascendcv.utils.errors import InputError
 
@@ -36,7 +37,6 @@ class Lmdb:
     def __init__(self, folder: str | os.PathLike):
         """Reads the tree. Raises `InputError` naming the file: missing, no LMDB, damaged or cut short."""
         self.path = Path(folder) / "data.mdb"
-        self._lock = threading.Lock()
         try:
             self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (open as long as the object is)
             self._size = os.fstat(self._file.fileno()).st_size
@@ -65,21 +65,7 @@ class Lmdb:
     def _read(self, offset: int, size: int) -> bytes:
         if offset + size > self._size:
             raise ValueError("it is cut short")
-        if hasattr(os, "pread"):
-            data = os.pread(self._file.fileno(), size, offset)
-            while len(data) < size and (rest := self._rest(size, offset, len(data))):
-                data += rest
-        else:
-            with self._lock:
-                self._file.seek(offset)
-                data = self._file.read(size)
-        if len(data) < size:
-            raise ValueError("it has become shorter")
-        return data
-
-    def _rest(self, size: int, offset: int, done: int) -> bytes:
-        """More of a value that a signal or a network disk gave in parts."""
-        return os.pread(self._file.fileno(), size - done, offset + done)
+        return read_at(self._file, offset, size)
 
     def _entries(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Key and place of every value; no page is visited twice."""
@@ -149,6 +135,25 @@ class Lmdb:
         if offset + size > self._size:
             raise ValueError("it is cut short")
         return offset, size
+
+
+_lock = threading.Lock()
+
+
+def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    """`size` bytes of an unbuffered file, which threads may share. Raises OSError, and ValueError at its end."""
+    data = b""
+    while len(data) < size:
+        if hasattr(os, "pread"):
+            part = os.pread(file.fileno(), size - len(data), offset + len(data))
+        else:  # Windows
+            with _lock:
+                file.seek(offset + len(data))
+                part = file.read(size - len(data))
+        if not part:
+            raise ValueError("it is cut short")
+        data = data + part if data else part
+    return data
 
 
 def read_lmdb(folder: str | os.PathLike) -> Iterator[tuple[str, bytes]]:

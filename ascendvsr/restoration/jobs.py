@@ -10,7 +10,7 @@ from ascendcv.dataloader.footage import Footage
 from ascendcv.dataloader.frame_sink import VIDEO_SUFFIXES
 from ascendcv.dataloader.frame_source import clip_folders
 from ascendcv.dataloader.image import WRITTEN_SUFFIXES, is_image_name, natural_order
-from ascendcv.dataloader.stored import in_lmdb, is_folder
+from ascendcv.dataloader.stored import in_packed, is_folder
 from ascendcv.utils.errors import InputError
 
 STREAM = "-"
@@ -65,11 +65,11 @@ def find_jobs(names: Sequence[str], output: str | None) -> tuple[list[Job], list
 
 def _beside(source: str) -> Job:
     """A clip whose result goes beside it; of one in an LMDB into a folder beside that, by its name there."""
-    root = in_lmdb(source)
+    root = in_packed(source)
     if root is None:
         return Job(source)
     inside = Path(source).relative_to(root)
-    return Job(source, str(root.with_name(f"{root.name.removesuffix('.lmdb')}_restored") / inside))
+    return Job(source, str(root.with_name(f"{root.stem}_restored") / inside))
 
 
 def _is_output(name: str) -> bool:
@@ -80,10 +80,12 @@ def _is_output(name: str) -> bool:
 def _clips(name: str) -> tuple[list[str], list[str]]:
     """The clips that one name means."""
     path = Path(name)
-    if name == STREAM or path.is_file():
+    if name == STREAM:
         return [name], []
-    if in_lmdb(path):
+    if in_packed(path):
         return [str(folder) for folder in folders_of_frames(path, path.name).values()], []
+    if path.is_file():
+        return [name], []
     if path.is_dir():
         return _clips_in(path)
     if path.exists():
@@ -99,7 +101,7 @@ def _clips_in(folder: Path) -> tuple[list[str], list[str]]:
     """The clips in a folder: the folder itself where it holds frames, else its folders of frames and its videos."""
     files = sorted((path for path in folder.iterdir() if _is_seen(path)), key=natural_order)
     pictures = [path for path in files if is_image_name(path)]
-    videos = [path for path in files if path.suffix.lower() in _READ_VIDEO_SUFFIXES]
+    videos = [path for path in files if is_video_name(path)]
     folders = clip_folders(folder)
     if not folders and len(pictures) > (_STRAY_PICTURES if videos else 0):
         left = f"{folder}: its {len(pictures)} pictures are taken as one clip; {_counted(videos, 'video')} left out"
@@ -112,6 +114,11 @@ def _clips_in(folder: Path) -> tuple[list[str], list[str]]:
         else ""
     )
     return [str(path) for path in [*folders, *videos]], [left] if left else []
+
+
+def is_video_name(path: Path) -> bool:
+    """Whether a file is a video by the ending of its name."""
+    return path.suffix.lower() in _READ_VIDEO_SUFFIXES
 
 
 def _is_seen(path: Path) -> bool:
@@ -139,10 +146,10 @@ def target_of(job: Job, footage: Footage, image_format: str | None, ending: str 
 
 def _name(folder: Path) -> str:
     """Of a folder its name; of one in an LMDB its place there, which tells 00001/0001 from 00002/0001."""
-    root = in_lmdb(folder)
+    root = in_packed(folder)
     if root is None:
         return folder.name
-    return str(folder.relative_to(root)) if root != folder else folder.name.removesuffix(".lmdb")
+    return str(folder.relative_to(root)) if root != folder else folder.stem
 
 
 def _suffix_for(source: Path, footage: Footage) -> str:
