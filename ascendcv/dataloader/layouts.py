@@ -65,11 +65,12 @@ REDS_FIRST_VALIDATION = 240  # what the first of the official validation clips b
 
 
 class Video(NamedTuple):
-    """The folders of one clip; `gt` is None where there is none."""
+    """The folders of one clip; `gt` is None where there is none. `listed` is what the set's own list says of it."""
 
     name: str
     lq: Path
     gt: Path | None
+    listed: Listed | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def read_layout(
     clips = []
     for video in sorted(videos, key=lambda video: video.name):
         clip = read_clip(video.name, video.lq, video.gt, scale, gt_may_lack=LAYOUTS[layout].gt_may_lack)
-        _compare(clip, facts.get(video.name))
+        _compare(clip, facts.get(video.name, video.listed))
         clips.append(clip)
     _compare_with_frame_lists(clips)
     return clips
@@ -284,7 +285,7 @@ def _vimeo(where: Where) -> list[Video]:
     lq = folder_or_packed(where.data_dir / (where.lq_folder or "vimeo_septuplet_matlabLRx4"))
     lq, gt = (path / "sequences" if is_folder(path / "sequences") else path for path in (lq, gt))
     return [
-        Video(line.name, lq / line.name, _if_there(gt / line.name))
+        Video(line.name, lq / line.name, _if_there(gt / line.name), line)
         for line in where.listed or _vimeo_list(where, gt)
     ]
 

@@ -1,5 +1,6 @@
 """Data sets in their authors' folders: what is found, in which order, what is refused."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,3 +263,200 @@ def test_clips_that_are_held_out_are_evaluated_and_not_trained_on(frames: Frames
     assert [clip.name for clip in read_layout("davis", tmp_path, "s", training=True, **options)] == ["a"]
     assert [clip.name for clip in read_layout("davis", tmp_path, "s", **options)] == ["b", "c"]
     assert [clip.name for clip in read_layout("davis", tmp_path, "t", **options)] == ["d"]
+
+
+# --- frames and their partners ------------------------------------------------------------------------------
+
+
+def test_frames_that_are_missing_on_either_side_are_named_rather_than_mispaired(frames: Frames, tmp_path: Path):
+    frames("s/blur/a", names=("0", "1", "3"))
+    frames("s/gt/a", names=("0", "2", "3"))
+    with pytest.raises(InputError, match=r"gt/a lacks 1\.png; .*blur/a lacks 2\.png: copy what is missing again"):
+        read_layout("pairs", tmp_path, "s")
+
+
+def test_partners_may_have_other_names_of_the_same_numbers(frames: Frames, tmp_path: Path):
+    frames("s/blur/a", names=("lq_0005", "lq_0006"))
+    frames("s/gt/a", names=("6", "5"))
+    (clip,) = read_layout("pairs", tmp_path, "s")
+    assert [path.stem for path in clip.gt] == ["5", "6"]
+
+
+def test_a_hole_in_both_is_told(frames: Frames, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    frames("s/blur/a", "s/gt/a", names=("0", "1", "2", "4", "5"))
+    read_layout("pairs", tmp_path, "s")
+    assert "s/blur/a seems to lack frame 3" in caplog.text
+
+
+def test_ground_truth_that_the_scale_does_not_divide_is_named_with_what_mends_it(frames: Frames, tmp_path: Path):
+    frames("s/blur/a", size=(8, 12))
+    frames("s/gt/a", size=(34, 48))
+    with pytest.raises(
+        InputError, match=r"48x34 pixels; 4 times .* 48x32 .* cut them .* to 48x32, which `ascendvsr"
+    ):
+        read_layout("pairs", tmp_path, "s", scale=4)
+
+
+def test_what_other_programs_leave_behind_does_not_block_a_set(frames: Frames, tmp_path: Path):
+    frames("s/blur/a", "s/gt/a", "s/blur/__MACOSX", "s/gt/.thumbs")
+    (tmp_path / "s/blur/notes").mkdir()
+    (tmp_path / "s/blur/notes/read me.txt").write_text("notes")
+    for name in ("Thumbs.db", ".DS_Store", "._00000.png", "list.txt"):
+        (tmp_path / "s/blur/a" / name).write_text("stray")
+        (tmp_path / "s/gt" / name).write_text("stray")
+    assert summary(read_layout("pairs", tmp_path, "s"), tmp_path) == [("a", "s/blur/a", "s/gt/a")]
+
+
+def test_names_may_be_any_bytes(frames: Frames, tmp_path: Path):
+    folder = tmp_path / os.fsdecode(b"s/cl\xefp")
+    frames("s/x")
+    (tmp_path / "s/x").rename(folder)
+    for path in folder.iterdir():
+        path.rename(folder / (path.stem + os.fsdecode(b"_\xff.png")))
+    (clip,) = read_layout("davis", tmp_path, "s")
+    assert (clip.name, len(clip.gt)) == (os.fsdecode(b"cl\xefp"), 3)
+
+
+# --- published sets -----------------------------------------------------------------------------------------
+
+
+def test_reds_as_published_and_regrouped(frames: Frames, tmp_path: Path):
+    for name in ("000", "001", "011", "015", "020", "239"):
+        frames(f"train_sharp/{name}", size=(32, 48))
+        frames(f"train_sharp_bicubic/X4/{name}", f"train_blur/{name}")
+    frames("val_sharp/000", size=(32, 48))
+    frames("val_sharp_bicubic/X4/000")
+    expected = {
+        "train": ["001", "239", "240"],
+        "train_official": ["000", "001", "011", "015", "020", "239"],
+        "val": ["240"],
+        "reds4": ["000", "011", "015", "020"],
+    }
+    for part, names in expected.items():
+        assert [clip.name for clip in read_layout("reds", tmp_path, part, scale=4)] == names
+    (clip,) = read_layout("reds", tmp_path, "val", scale=4)
+    assert (clip.lq[0].parent, clip.gt[0].parent) == (
+        tmp_path / "val_sharp_bicubic/X4/000",
+        tmp_path / "val_sharp/000",
+    )
+    (tmp_path / "val_sharp/000").rename(tmp_path / "train_sharp/240")
+    (tmp_path / "val_sharp_bicubic/X4/000").rename(tmp_path / "train_sharp_bicubic/X4/240")
+    assert [clip.name for clip in read_layout("reds", tmp_path, "train", scale=4)] == expected["train"]
+    with pytest.raises(InputError, match=r"`part` is 'test'; with `layout` reds it should be train"):
+        read_layout("reds", tmp_path, "test", scale=4)
+
+
+def test_a_clip_of_reds4_that_is_missing_is_named(frames: Frames, tmp_path: Path):
+    for name in ("000", "011", "020"):
+        frames(f"train_sharp/{name}", size=(32, 48))
+        frames(f"train_sharp_bicubic/{name}")
+    with pytest.raises(InputError, match=r"lacks the clips 015 of reds4"):
+        read_layout("reds", tmp_path, "reds4", scale=4)
+
+
+def test_vid4_and_udm10_in_their_folders_or_as_them(frames: Frames, tmp_path: Path):
+    frames("Vid4/GT/walk", size=(32, 48))
+    frames("Vid4/BIx4/walk", "Vid4/BDx4/walk")
+    for data_dir, part in ((tmp_path, "Vid4"), (tmp_path, "test"), (tmp_path / "Vid4", ".")):
+        (clip,) = read_layout("vid4", data_dir, part, scale=4)
+        assert clip.lq[0].parent == tmp_path / "Vid4/BIx4/walk"
+    (clip,) = read_layout("vid4", tmp_path, "Vid4", scale=4, lq_folder="BDx4")
+    assert clip.lq[0].parent == tmp_path / "Vid4/BDx4/walk"
+    frames("UDM10/archpeople/truth", size=(32, 48))
+    frames("UDM10/archpeople/blur4")
+    (clip,) = read_layout("udm10", tmp_path, ".", scale=4)
+    assert (clip.name, clip.lq[0].parent.name, clip.gt[0].parent.name) == ("archpeople", "blur4", "truth")
+
+
+def test_clean_sets(frames: Frames, tmp_path: Path):
+    frames("Set8/tractor", "JPEGImages/480p/bear", "JPEGImages/480p/camel", ending="jpg")
+    (clip,) = read_layout("set8", tmp_path, "test")
+    assert clip.lq == clip.gt
+    (tmp_path / "ImageSets/2017").mkdir(parents=True)
+    (tmp_path / "ImageSets/2017/train.txt").write_text("camel\n")
+    assert [clip.name for clip in read_layout("davis", tmp_path, "train")] == ["camel"]
+
+
+def test_vimeo_s_ground_truth_may_be_of_the_middle_frame_only_and_its_lists_tell_the_speed(
+    frames: Frames, tmp_path: Path
+):
+    names = [f"im{number}" for number in range(1, 8)]
+    frames("vimeo_septuplet_matlabLRx4/00001/0001", names=names)
+    frames("vimeo_septuplet/00001/0001", names=("im4",), size=(32, 48))
+    (tmp_path / "meta_info_Vimeo90K_test_slow_GT.txt").write_text("00001/0001 7 (32,48,3)\r\n")
+    (clip,) = read_layout("vimeo", tmp_path, "slow", scale=4)
+    assert [path and path.stem for path in clip.gt] == [None, None, None, "im4", None, None, None]
+    (tmp_path / "meta_info_Vimeo90K_test_slow_GT.txt").write_text("00001/0001 7 (256,448,3)")
+    with pytest.raises(InputError, match=r"frames of 48x32 pixels, but the list of clips says 448x256"):
+        read_layout("vimeo", tmp_path, "slow", scale=4)
+
+
+def test_a_clip_that_is_listed_twice_is_read_once(frames: Frames, tmp_path: Path):
+    frames("s/a", "s/b")
+    clips = read_layout("davis", tmp_path, "s", listed=[Listed("b"), Listed("a"), Listed("b")])
+    assert [clip.name for clip in clips] == ["a", "b"]
+
+
+# --- LMDB ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reds_lmdb(tmp_path: Path) -> Path:
+    """As BasicSR keeps REDS: two LMDBs, the keys of one of which begin with X4."""
+    lmdb = pytest.importorskip("lmdb", reason="writes what is read here")
+    from ascendcv.dataloader.image import encode_image
+
+    for name, prefix, size in (("train_sharp", "", (32, 48)), ("train_sharp_bicubic", "X4/", (8, 12))):
+        folder = tmp_path / f"{name}.lmdb"
+        lines = []
+        with lmdb.open(str(folder), map_size=1 << 24) as environment, environment.begin(write=True) as transaction:
+            for clip in ("000", "011", "015", "020", "100"):
+                for frame in range(3):
+                    pixels = np.full((*size, 3), 10 * int(clip) % 256 + frame, np.uint8)
+                    key = f"{prefix}{clip}/{frame:08d}"
+                    transaction.put(key.encode(), encode_image(pixels, ".png"))
+                    lines.append(f"{key}.png ({size[0]},{size[1]},3) 1\n")
+        (folder / "meta_info.txt").write_text("".join(lines))
+    return tmp_path
+
+
+def test_reds_in_lmdbs(reds_lmdb: Path):
+    (clip,) = read_layout("reds", reds_lmdb, "train", scale=4)
+    assert clip.name == "100"
+    assert clip.lq[2] == reds_lmdb / "train_sharp_bicubic.lmdb/X4/100/00000002.png"
+    assert clip.gt[2] == reds_lmdb / "train_sharp.lmdb/100/00000002.png"
+    assert len(read_layout("reds", reds_lmdb, "reds4", scale=4)) == 4
+
+
+@pytest.mark.parametrize("ending", ["", ".lmdb"])
+def test_an_lmdb_may_be_the_folder_of_either_side_or_the_data_set(reds_lmdb: Path, ending: str):
+    folders = {"lq_folder": f"train_sharp_bicubic{ending}", "gt_folder": f"train_sharp{ending}"}
+    assert len(read_layout("pairs", reds_lmdb, ".", scale=4, **folders)) == 5
+    absolute = {key: str(reds_lmdb / name) for key, name in folders.items()}
+    assert len(read_layout("pairs", reds_lmdb, ".", scale=4, **absolute)) == 5
+    clips = read_layout("davis", reds_lmdb / f"train_sharp{ending}", ".")
+    assert [clip.name for clip in clips] == ["000", "011", "015", "020", "100"]
+    with pytest.raises(InputError, match=r"which is an LMDB: say '\.' for all that it holds"):
+        read_layout("davis", reds_lmdb / f"train_sharp{ending}", "train")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("(32,48,3)", "(32,47,3)", r"meta_info.txt says \(32,47,3\) of 00000000 in clip 000, .* has \(32,48,3\)"),
+        ("(32,48,3)", "(32,48,1)", r"says \(32,48,1\)"),
+        ("000/00000001", "000/00000009", r"lists 000/00000009, and 1 in all, that data.mdb does not have"),
+        ("(32,48,3)", "32x48", r"meta_info.txt, line 1: it should be KEY.png"),
+    ],
+)
+def test_an_lmdb_is_as_its_meta_info_says(reds_lmdb: Path, before: str, after: str, message: str):
+    path = reds_lmdb / "train_sharp.lmdb/meta_info.txt"
+    path.write_text(path.read_text().replace(before, after, 1))
+    with pytest.raises(InputError, match=message):
+        read_layout("davis", reds_lmdb / "train_sharp.lmdb", ".")
+
+
+def test_the_list_of_an_lmdb_chooses_clips(reds_lmdb: Path):
+    listed = read_meta_info(reds_lmdb / "train_sharp.lmdb/meta_info.txt")[:2]
+    clips = read_layout("davis", reds_lmdb / "train_sharp.lmdb", ".", listed=listed)
+    assert [clip.name for clip in clips] == ["000", "011"]
