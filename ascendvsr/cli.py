@@ -6,6 +6,7 @@ Exit status: 0 done; 2 bad input, said in one line; 1 any other failure; 130 or 
 import argparse
 import importlib
 import io
+import os
 import re
 import signal
 import sys
@@ -13,7 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ascendcv.utils.errors import InputError
+from ascendcv.utils.setting import literal_path
 from ascendvsr.habits import refuse_habits
+from ascendvsr.scaling.parts import add_part_option
+from ascendvsr.scaling.tasks import add_cluster_options
 from ascendvsr.unused import refuse_unused
 
 EPILOG = """`ascendvsr COMMAND --help` tells the options of a command. KEY VALUE pairs change any setting,
@@ -58,6 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         getattr(importlib.import_module(module), name)(arguments)
     except InputError as error:
         print(f"ascendvsr: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "ascendcv", "ascendvsr"):
+            raise
+        print(
+            f"ascendvsr: the package {error.name} is not installed: pip install 'ascendvsr[cpu]', or "
+            "'ascendvsr[gpu]' for NVIDIA GPUs",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("ascendvsr: stopped", file=sys.stderr)
@@ -113,8 +126,32 @@ def _parse(argv: list[str]) -> tuple[str, argparse.Namespace]:
     for option, key in _OPTION_KEYS.items():
         if getattr(arguments, option, None) is not None:
             arguments.settings += [key, getattr(arguments, option)]
+    if command in ("eval", "evaluate"):
+        arguments.settings += _of_pairs_and_tiles(arguments)
     arguments.settings += ["mode", command]
     return command, arguments
+
+
+def _of_pairs_and_tiles(arguments: argparse.Namespace) -> list[str]:
+    """The settings that `--lq`, `--gt`, `--tile` and `--tile-overlap` of `eval` stand for."""
+    settings: dict[str, object] = {}
+    if arguments.gt and not arguments.lq:
+        raise InputError("--gt is the ground truth of what --lq names: say both")
+    if arguments.lq:
+        # Absolute folders, because those of the layout are below data_dir.
+        settings |= {"data.layout": "pairs", "data.data_dir": literal_path(os.path.abspath(arguments.lq))}
+        settings |= {"data.eval_set": ".", "data.lq_folder": "."}
+        settings |= {"data.gt_folder": os.path.abspath(arguments.gt)} if arguments.gt else {}
+    if arguments.tile:
+        frames, height, width = arguments.tile
+        settings |= {"eval.tile_frames": frames, "data.eval_in_patch": bool(height and width)}
+        settings |= {"data.eval_in_size": [height, width]} if height and width else {}
+    if arguments.tile_overlap:
+        frames, height, width = arguments.tile_overlap
+        if height != width:
+            raise InputError(f"--tile-overlap {frames} {height} {width}: in height and width tiles overlap alike")
+        settings |= {"eval.tile_frames_overlap": frames, "data.eval_pad_size": height}
+    return [str(word) for pair in settings.items() for word in pair]
 
 
 def _as_one_word(argv: list[str]) -> list[str]:
@@ -175,6 +212,7 @@ def _add_settings(parser: argparse.ArgumentParser, command: Command) -> None:
 # option -> the key that it sets
 _OPTION_KEYS = {
     "checkpoint": "checkpoint",
+    "weights": "weights",
     "input": "inference.input",
     "output": "inference.output",
     "sigma": "inference.sigma",
@@ -191,7 +229,13 @@ def _checkpoint(parser: argparse.ArgumentParser) -> None:
         "`ascendvsr models` lists"
     )
     parser.add_argument("--checkpoint", "--model", metavar="PATH", help=text)
+    _weights(parser)
     _yes(parser)
+
+
+def _weights(parser: argparse.ArgumentParser) -> None:
+    text = "of a checkpoint that has both: raw, or ema, their moving average, which is taken where nothing is said"
+    parser.add_argument("--weights", choices=("raw", "ema"), help=text)
 
 
 def _yes(parser: argparse.ArgumentParser) -> None:
@@ -206,7 +250,29 @@ def _sigma(parser: argparse.ArgumentParser) -> None:
 def _eval_options(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     _sigma(parser)
-    parser.add_argument("--protocol", metavar="NAME", help="whose measure: see the setting eval.protocol")
+    add = parser.add_argument
+    add("--protocol", metavar="NAME", help="whose measure: see the setting eval.protocol")
+    add("--lq", metavar="DIR", help="a folder of frames, or of such folders, to restore and measure")
+    add("--gt", metavar="DIR", help="its ground truth, under the same names")
+    add("--tile", nargs=3, type=int, metavar=("T", "H", "W"), help="frames, height and width at once; 0: all")
+    add("--tile-overlap", nargs=3, type=int, metavar=("t", "h", "w"), help="of neighboring tiles; h equals w")
+
+
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("restored", nargs="?", metavar="RESTORED", help="a folder of frames, of such folders or of videos, a video")
+    add("truth", nargs="?", metavar="GT", help="its ground truth, of any of these kinds")
+    add(
+        "--measures",
+        metavar="A,B,...",
+        help="further ones: psnr, ssim, psnr_y, ssim_y, ms_ssim, ms_ssim_y, aligned; tof, warping_error (with "
+        "--flow); vmaf (by ffmpeg); lpips, niqe (by pyiqa)",
+    )
+    add("--flow", metavar="WEIGHTS", help="of a flow network, or of a network that has one")
+    add("--merge", nargs="+", metavar="FILE", help="metrics.json of parts of a set, to be merged instead")
+    text = "where metrics.json, .csv, .md and .png go; without: RESTORED_scores"
+    add("--output", "-o", dest="scores_to", metavar="DIR", help=text)
+    _eval_options(parser)
 
 
 def _inference_options(parser: argparse.ArgumentParser) -> None:
@@ -219,8 +285,9 @@ def _inference_options(parser: argparse.ArgumentParser) -> None:
 def _restore_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
-        "inputs", nargs="+", metavar="IN", help="files, folders of frames or of videos, patterns; - is a y4m stream"
+        "inputs", nargs="*", metavar="IN", help="files, folders of frames or of videos, patterns; - is a y4m stream"
     )
+    add("--lq", action="append", default=[], metavar="DIR", help="the same as IN")
     add("--output", "-o", metavar="OUT", help="a file or a folder; without: NAME_restored beside each input")
     _checkpoint(parser)
     add("--overwrite", action="store_true", help="replace files that exist; an input never is")
@@ -228,7 +295,9 @@ def _restore_options(parser: argparse.ArgumentParser) -> None:
     add("--compare", action="store_true", help="write NAME_compare too: frames beside what became of them")
     add("--report", metavar="FILE.html", help="a page with before and after, which needs no other file")
     add("--gt", metavar="PATH", help="ground truth, for the report: PSNR and SSIM of each frame")
+    add_cluster_options(parser)
     part = parser.add_argument_group("which part")
+    add_part_option(part)
     part.add_argument("--start", metavar="TIME", help="the first frame: a number, or a time such as 1:23.5")
     part.add_argument("--frames", type=int, metavar="N", help="how many frames")
     part.add_argument(
@@ -267,6 +336,11 @@ def _restore_options(parser: argparse.ArgumentParser) -> None:
     video.add_argument("--pix-fmt", metavar="NAME", help="how pixels are stored, as ffmpeg names it")
 
 
+def _join_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("outputs", nargs="+", metavar="OUT", help="what the parts were restored into")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
 def _models_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="WORD", help="only those with all of these words")
 
@@ -283,6 +357,39 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     _yes(parser)
 
 
+def _prepare_options(parser: argparse.ArgumentParser) -> None:
+    from ascendvsr.preparation.sets import DATA_SETS, DEGRADATIONS
+
+    add = parser.add_argument
+    add("dataset", choices=list(DATA_SETS), metavar="DATASET", help=f"one of: {', '.join(DATA_SETS)} (one's own)")
+    add("source", metavar="SRC", help="the folder that it lies in, or its archives (.zip, .tar ...)")
+    add("target", metavar="DST", nargs="?", help="a folder for the result")
+    add("--check", action="store_true", help="only look whether it is whole and every file of it can be read")
+    add("--dry-run", action="store_true", help="only tell what would be made")
+    add("--partial", action="store_true", help="take what is there of a set that is not whole")
+    add("--lr", choices=list(DEGRADATIONS), help="how low-quality frames are made; without: as they were published")
+    add("--to", choices=("folders", "lmdb", "tfrecord"), default="folders", help="what the result is kept in")
+    add("--link", action="store_true", help="link to the files of SRC rather than copying them, where that can be")
+    add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="how many files are worked on at once")
+
+
+def _degrade_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", metavar="IN", help="a video, a folder of frames, of such folders, or an LMDB")
+    add("target", metavar="OUT", help="a folder of frames, or of as many folders as clips come in; or a video")
+    add(
+        "--step",
+        action="append",
+        default=[],
+        metavar="STEP",
+        dest="steps",
+        help="a degradation, such as 'bicubic scale=4', 'gaussian sigma=5..25' or 'jpeg quality=60'; for each one",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="of all that is drawn; 0")
+    add("--sharp", metavar="DIR", help="also write the clean frame in the middle of each mean there (average)")
+    add("--overwrite", action="store_true", help="replace files that exist")
+
+
 def _settings_options(parser: argparse.ArgumentParser) -> None:
     from ascendvsr.config.explain import add_options
 
@@ -296,6 +403,13 @@ def _cost_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", action="store_true", help="measure one call's memory too, in a process")
 
 
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    from ascendvsr.deployment.command import add_options
+
+    _checkpoint(parser)
+    add_options(parser)
+
+
 def _flow_options(parser: argparse.ArgumentParser) -> None:
     from ascendvsr.models import FLOW_NAMES
 
@@ -303,6 +417,7 @@ def _flow_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", metavar="B", help="an image of the same size: the frame that it leads to")
     parser.add_argument("out", metavar="OUT", help="where results go: the beginning of their names")
     parser.add_argument("--model", required=True, choices=FLOW_NAMES, help="the flow network")
+    _weights(parser)
     _yes(parser)
     parser.add_argument(
         "--checkpoint",
@@ -312,8 +427,17 @@ def _flow_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _convert_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="IN", help="weights: a file, a run's folder, a published name")
+    parser.add_argument("out", metavar="OUT", help="a file: .pth, .safetensors or .weights.h5")
+    _weights(parser)
+    _yes(parser)
+
+
 COMMANDS = {
-    "train": Command("train a network by the recipe of a configuration file", "ascendvsr.commands:train"),
+    "train": Command(
+        "train a network by the recipe of a configuration file", "ascendvsr.commands:train", options=_yes
+    ),
     "lrfinder": Command(
         "try rising learning rates on that recipe and suggest one",
         "ascendvsr.commands:lrfinder",
@@ -325,12 +449,27 @@ COMMANDS = {
         "Report PSNR and SSIM of a checkpoint on the evaluation set; writes metrics.json and .csv.",
         _eval_options,
     ),
+    "evaluate": Command(
+        "score restored clips that are there against their ground truth",
+        "ascendvsr.commands:evaluate_or_score",
+        "Score restored clips against their ground truth: folders, videos, LMDBs. Clips are paired by name, frames "
+        "by name or number. With --checkpoint it restores and scores, as eval does.",
+        _evaluate_options,
+    ),
     "restore": Command(
         "restore footage of any kind: videos, pictures, folders of them",
         "ascendvsr.commands:restore",
         "Restore footage. Every frame keeps its time; sound, subtitles, colors and metadata are carried over.",
         _restore_options,
         names_inputs=True,
+    ),
+    "join": Command(
+        "put the parts of a video together that `restore --part` made",
+        "ascendvsr.restoration.joining:join",
+        "Join the parts of a video that processes restored apart, without encoding again: frames, times, sound.",
+        _join_options,
+        has_config=False,
+        takes_settings=False,
     ),
     "inference": Command(
         "restore a folder of frames, a folder of such folders, or a video",
@@ -344,6 +483,13 @@ COMMANDS = {
         "Write a frozen graph and a SavedModel of a checkpoint, load both and compare them.",
         _checkpoint,
     ),
+    "export": Command(
+        "write a network for ONNX Runtime, OpenVINO, LiteRT, NPUs or TensorFlow, proven equal to it",
+        "ascendvsr.commands:export",
+        "Write a network as files that other programs run. Each is run in its runtime and compared with the network "
+        "before it has its name; export_report.json tells the differences.",
+        _export_options,
+    ),
     "flow": Command(
         "estimate the optical flow between two frames",
         "ascendvsr.restoration.flow:flow",
@@ -353,11 +499,27 @@ COMMANDS = {
         _flow_options,
         has_config=False,
     ),
+    "convert": Command(
+        "write weights as the file that another program reads",
+        "ascendvsr.commands:convert",
+        "Write the weights of a checkpoint under their official names: .pth for the network's original, BasicSR "
+        "and other programs with PyTorch; .safetensors; .weights.h5 for Keras.",
+        _convert_options,
+    ),
     "cost": Command(
         "count parameters and operations, and measure memory",
         "ascendvsr.commands:cost",
         "Count a network's parameters and multiply-accumulate operations; writes cost.txt.",
         _cost_options,
+    ),
+    "demo": Command(
+        "restore a clip that ships, then train, evaluate and freeze a small network here",
+        "ascendvsr.demonstration.demo:demo",
+        "Restore a short real clip by weights that ship, make a sample from photographs, train a small EDVR for two "
+        "minutes, evaluate it beside bicubic, restore a clip and freeze the network: into data/sample and "
+        "outputs/sample of this folder. A second run reuses what is there.",
+        has_config=False,
+        takes_settings=False,
     ),
     "models": Command(
         "list published weights: task, size, licence, the paper's numbers",
@@ -382,6 +544,26 @@ COMMANDS = {
         _verify_options,
         has_config=False,
         names_inputs=True,
+    ),
+    "prepare": Command(
+        "check a data set, regroup it, make low-quality frames, pack it",
+        "ascendvsr.preparation.prepare:prepare",
+        "Check that a data set is whole and every file of it can be read, put it into the folders that training "
+        "reads, make low-quality frames as the published ones were made, and pack it. See docs/data.md.",
+        _prepare_options,
+        has_config=False,
+        names_inputs=True,
+        takes_settings=False,
+    ),
+    "degrade": Command(
+        "make worse frames of good ones: smaller, noisy, compressed, blurred by motion",
+        "ascendvsr.preparation.degrade:degrade",
+        "Degrade clips by a chain of steps. What was drawn for each clip is written beside them (degraded.json). "
+        "Steps: bicubic, bd, duf, gaussian, poisson, salt-pepper, speckle, jpeg, video, average; see docs/data.md.",
+        _degrade_options,
+        has_config=False,
+        names_inputs=True,
+        takes_settings=False,
     ),
     "settings": Command(
         "search and explain the settings",

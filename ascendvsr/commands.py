@@ -4,7 +4,7 @@ import argparse
 import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from yacs.config import CfgNode
 
+from ascendcv.runner.backend import start_backend
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config.changes import changed, valued
@@ -21,8 +22,9 @@ from ascendvsr.config.of_run import OF_THE_MACHINE, config_of_run, run_of
 from ascendvsr.models import card_named
 from ascendvsr.models.card import Card
 from ascendvsr.models.detect import check_matches, describe, detect
+from ascendvsr.models.implementations import check_implementation
 from ascendvsr.weights.commands import weights_file
-from ascendvsr.weights.reader import load_checkpoint
+from ascendvsr.weights.reader import read_checkpoint
 
 # What `restore` takes without weights, and published ones that are better and slower.
 SHIPPED = "edvr_tiny_x4"
@@ -35,13 +37,17 @@ if TYPE_CHECKING:
     import keras
 
     from ascendvsr.models.keras_runner import KerasRunner
+    from ascendvsr.restoration.runner import Runner
+    from ascendvsr.restoration.runtimes import Exported
 
 
 def train(arguments: argparse.Namespace) -> None:
     """The command `train`."""
     from ascendvsr.training.run import train
 
-    train(_config(arguments))
+    cfg = _config(arguments)
+    weights_file(cfg.init_from, yes=arguments.yes)
+    train(cfg)
 
 
 def lrfinder(arguments: argparse.Namespace) -> None:
@@ -74,6 +80,29 @@ def evaluate(arguments: argparse.Namespace) -> None:
     evaluate(trained.cfg, trained.card, trained.runner)
 
 
+def evaluate_or_score(arguments: argparse.Namespace) -> None:
+    """The command `evaluate`: `eval` where weights are named, else the scores of what was restored before."""
+    if arguments.checkpoint or "checkpoint" in arguments.settings[::2]:
+        if arguments.merge or arguments.measures or arguments.flow or arguments.scores_to:
+            raise InputError("with --checkpoint, evaluate is eval: no --measures, --flow, --merge and --output")
+        _take_paths_as_settings(arguments)
+        evaluate(arguments)
+        return
+    if arguments.merge:
+        _take_paths_as_settings(arguments)
+    from ascendvsr.evaluation.scores import evaluate as score
+
+    score(arguments, _config(arguments))
+
+
+def _take_paths_as_settings(arguments: argparse.Namespace) -> None:
+    """The first KEY VALUE pair of a command line without paths stands where these would."""
+    words = [word for word in (arguments.restored, arguments.truth) if word is not None]
+    if len(words) % 2:
+        raise InputError(f"settings come as KEY VALUE pairs; {words[-1]!r} has no value")
+    arguments.settings = words + arguments.settings
+
+
 def inference(arguments: argparse.Namespace) -> None:
     """The command `inference`."""
     from ascendvsr.restoration.inference import inference
@@ -84,11 +113,18 @@ def inference(arguments: argparse.Namespace) -> None:
 
 def restore(arguments: argparse.Namespace) -> None:
     """The command `restore`."""
+    arguments.inputs += arguments.lq
+    if not arguments.inputs:
+        raise InputError("name what to restore: `ascendvsr restore clip.mp4`, or a folder of frames")
     from ascendvsr.restoration.command import restore_clips
 
+    restore_clips(arguments, *restorer(arguments))
+
+
+def restorer(arguments: argparse.Namespace) -> "tuple[CfgNode, Card, Callable[[], Runner], Exported | None]":
+    """What `restore` computes with: settings, card, what gives the runner, the exported network if it is one."""
     if arguments.runtime:
-        _restore_by_session(arguments)
-        return
+        return _session(arguments)
     if (suffix := Path(arguments.checkpoint or "").suffix.lower()) in _RUNTIMES_OF:
         raise InputError(f"{arguments.checkpoint} is an exported network: say --runtime {_RUNTIMES_OF[suffix]}")
     if not arguments.checkpoint and "checkpoint" not in arguments.settings[::2]:
@@ -99,12 +135,11 @@ def restore(arguments: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     trained = _restoring(_trained(arguments, by_its_run=False))
-    restore_clips(arguments, trained.cfg, trained.card, functools.partial(trained.runner, notes_config=False))
+    return trained.cfg, trained.card, functools.partial(trained.runner, notes_config=False), None
 
 
-def _restore_by_session(arguments: argparse.Namespace) -> None:
+def _session(arguments: argparse.Namespace) -> "tuple[CfgNode, Card, Callable[[], Runner], Exported | None]":
     """`restore --runtime`: an exported network in its runtime, without TensorFlow."""
-    from ascendvsr.restoration.command import restore_clips
     from ascendvsr.restoration.runtimes import read_exported
 
     cfg = _config(arguments)
@@ -117,7 +152,7 @@ def _restore_by_session(arguments: argparse.Namespace) -> None:
     if not exported.card.restores:
         raise InputError(f"{exported.path} is {exported.card.title}, which estimates motion and restores nothing")
     load = functools.partial(exported.runner, threads=cfg.num_threads, precision=cfg.eval.precision)
-    restore_clips(arguments, cfg, exported.card, load, exported)
+    return cfg, exported.card, load, exported
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -125,6 +160,19 @@ def verify(arguments: argparse.Namespace) -> None:
     from ascendvsr.evaluation.verify import verify
 
     verify(arguments, lambda changed_arguments: _restoring(_trained(changed_arguments, by_its_run=False)))
+
+
+def convert(arguments: argparse.Namespace) -> None:
+    """The command `convert`: the weights of a checkpoint, in the file that another program reads."""
+    from ascendvsr.weights.reader import check_ending
+
+    check_ending(arguments.out)
+    trained = _trained(arguments, by_its_run=False)
+    model = trained.model(notes_config=False)
+    from ascendvsr.weights.mapping import save_weights
+
+    save_weights(model, arguments.out)
+    print(f"{trained.description}: written to {arguments.out}")
 
 
 def freeze(arguments: argparse.Namespace) -> None:
@@ -137,6 +185,39 @@ def freeze(arguments: argparse.Namespace) -> None:
     for line in _frozen_as(trained.cfg):
         print(line)
     freeze(trained.cfg, trained.card, trained.model)
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """The command `export`."""
+    from ascendvsr.deployment import command
+
+    if arguments.check:
+        if not command.check_compiler(arguments.check):
+            _compare_exported(arguments, *command.checked_file(arguments.check))
+        return
+    request = command.requested(arguments)
+    if arguments.folder:
+        arguments.settings += ["output_dir", arguments.folder]
+    trained = _trained(arguments)
+    if trained.cfg.eval.precision != "float32":
+        raise InputError("eval.precision is for eval and inference: exported files compute in float32")
+    request.write(trained.cfg, trained.card, functools.partial(trained.model, notes_config=False))
+
+
+def _compare_exported(arguments: argparse.Namespace, path: Path, metadata: dict) -> None:
+    """`export --check FILE`: what the file was made of, again. Without `--checkpoint` it is looked for by name."""
+    from ascendvsr.deployment.command import compare_file
+    from ascendvsr.models.zoo import records
+
+    if not arguments.checkpoint and "checkpoint" not in arguments.settings[::2]:
+        names = [record.name for record in records() if record.file == metadata["checkpoint"]["file"]]
+        if not names:
+            raise InputError(f"{path} was exported from {metadata['checkpoint']['file']}: name it with --checkpoint")
+        arguments.settings += ["checkpoint", names[0]]
+    told = metadata["settings"] | {"model.name": metadata["network"]}
+    arguments.settings = [word for key, value in told.items() for word in (key, str(value))] + arguments.settings
+    trained = _trained(arguments)
+    compare_file(path, metadata, trained.cfg, trained.card, functools.partial(trained.model, notes_config=False))
 
 
 def _frozen_as(cfg: CfgNode) -> list[str]:
@@ -163,19 +244,20 @@ class Trained:
     weights: dict[str, np.ndarray]
     description: str
 
-    def model(self, notes_config: bool = True) -> "keras.Model":
+    def model(self, notes_config: bool = True, any_backend: bool = False) -> "keras.Model":
         """The model with its weights; call it once all that was given has been checked.
 
-        `notes_config`: write the configuration into `output_dir`.
+        `notes_config`: write the configuration into `output_dir`. `any_backend`: it computes with what
+        KERAS_BACKEND names, else with TensorFlow.
         """
-        import_tensorflow()
+        if not any_backend:
+            import_tensorflow()
+        cfg = self.cfg
+        start_backend(cfg.device, cfg.device_ids, cfg.num_threads)
         from ascendcv.layers.precision import computing_in
-        from ascendcv.runner.device import prepare_devices
         from ascendvsr.models.builder import build_model
         from ascendvsr.weights.mapping import load_state_dict
 
-        cfg = self.cfg
-        prepare_devices(cfg.device, cfg.device_ids, num_threads=cfg.num_threads)
         with computing_in(cfg.eval.precision):
             model = build_model(cfg)
         load_state_dict(model, self.weights, source=cfg.checkpoint)
@@ -186,7 +268,7 @@ class Trained:
 
     def runner(self, notes_config: bool = True) -> "KerasRunner":
         """The model as what restoration and evaluation compute with."""
-        model = self.model(notes_config)
+        model = self.model(notes_config, any_backend=True)
         from ascendvsr.models.keras_runner import KerasRunner
 
         return KerasRunner(model, self.card)
@@ -210,7 +292,10 @@ def _trained(arguments: argparse.Namespace, by_its_run: bool = True) -> Trained:
         cfg, named = own, True
     source = _checkpoint_path(cfg, cfg.model.name if named else "")
     source = weights_file(source, yes=getattr(arguments, "yes", False))
-    weights = load_checkpoint(source)
+    found = read_checkpoint(source, cfg.weights)
+    if found.words:
+        print(f"{source}: taking {found.words}", file=sys.stderr)
+    weights = found.arrays
     architecture = detect(weights, source, cfg if named else None)
     given = arguments.settings[::2]
     told = {} if named else {key: value for key, value in architecture.settings.items() if key not in given}
@@ -218,6 +303,7 @@ def _trained(arguments: argparse.Namespace, by_its_run: bool = True) -> Trained:
     check_matches(cfg, architecture, source)
     card = card_named(cfg.model.name)
     card.arguments(cfg)
+    check_implementation(cfg, card)
     return Trained(cfg, card, weights, describe(architecture))
 
 

@@ -5,9 +5,9 @@
     python examples/train_step_torch.py --checkpoint W.pth       from weights in any format that is read
 
 The project's trainer (`ascendvsr train`) is TensorFlow's and drives NPUs by a TensorFlow plug-in only. The networks
-and losses are made of Keras's operations, so that a training loop of PyTorch's can use them as they are. This one does
-what the trainer does in a step of EDVR's recipe, Charbonnier loss and Adam at 4e-4, on one window of frames. It has
-been run on processors; on an NPU it has not been run.
+and losses are made of Keras's operations, so that a training loop of PyTorch's can use them as they are. This one
+does what the trainer does in a step of EDVR's recipe (Charbonnier loss, Adam at 4e-4), on one window of frames. It
+has been run on processors; on an NPU it has not been run.
 """
 
 import argparse

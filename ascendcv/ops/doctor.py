@@ -17,6 +17,11 @@ def report() -> list[str]:
         import tensorflow as tf
 
         lines += [f"device: {device.name}" for device in tf.config.list_physical_devices()]
+        npus = len(tf.config.list_physical_devices("NPU")) or "none"
+        lines.append(
+            f"NPU: TensorFlow sees {npus}; training on one needs the vendor's plug-in for TensorFlow {tf.__version__} "
+            "and has never been run (docs/training.md)"
+        )
     lines += [registry.explain(operation) for operation in registry.OPERATIONS]
     if any(registry.available(operation)["fused"] is None for operation in registry.OPERATIONS):
         from ascendcv.ops import fused

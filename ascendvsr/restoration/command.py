@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import itertools
+import operator
 import os
 import re
 import sys
@@ -19,13 +20,15 @@ from ascendcv.dataloader.footage import Frame
 from ascendcv.dataloader.frame_sink import VIDEO_SUFFIXES, Sink, open_sink
 from ascendcv.dataloader.frame_source import ImageSource, Source, open_source, prefetch
 from ascendcv.dataloader.image import is_image_name
-from ascendcv.dataloader.segments import frames_done, open_segmented
+from ascendcv.dataloader.segments import PartOfVideo, frames_done, open_segmented
 from ascendcv.utils.errors import InputError
 from ascendvsr import __version__
 from ascendvsr.models.card import Card
 from ascendvsr.restoration.compare import comparison_sink, side_by_side
 from ascendvsr.restoration.jobs import STREAM, Job, check_target, find_jobs, target_of
 from ascendvsr.restoration.memory import fitting_tile, read_size
+from ascendvsr.restoration.on_cluster import Divided, restore_on
+from ascendvsr.restoration.parts import AROUND, Piece, cut_into, parts_of
 from ascendvsr.restoration.progress import Rates
 from ascendvsr.restoration.report import Report
 from ascendvsr.restoration.restore import Watcher, marker, restore_frames
@@ -33,6 +36,8 @@ from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.runtimes import Exported
 from ascendvsr.restoration.settings import Settings, read_settings
 from ascendvsr.restoration.sigma import Sigma, read_noise_level, sigma_of
+from ascendvsr.scaling.parts import read_part
+from ascendvsr.scaling.tasks import Engine, read_engine
 
 
 @dataclass
@@ -40,8 +45,14 @@ class Clip:
     """A clip that is to be restored, opened and checked.
 
     Attributes:
-        source: its frames; with those, `lead` of them at the beginning, that the network sees before what is left
-            to do of a clip that was stopped, of which `done` frames are restored.
+        source: the frames that are left to do, with `lead` of them at the beginning that the network only sees.
+        whole: all of its frames.
+        facts: what makes two runs the same.
+        is_video: whether the target is a video, which is made in segments.
+        piece: the part of it that is restored; None: all.
+        done: how many frames of that an earlier run has restored.
+        begin: the number of the first frame that is left to do.
+        count: how many are left, where the source has some behind them to be seen, too; None: all of it.
         truth: the ground truth, for the report.
         comparison: where frames go beside what became of them.
     """
@@ -51,8 +62,14 @@ class Clip:
     sink: Sink
     settings: Settings
     sigma: float | np.ndarray | None
+    whole: Source
+    facts: dict[str, object]
+    is_video: bool
+    piece: Piece | None = None
     done: int = 0
+    begin: int = 0
     lead: int = 0
+    count: int | None = None
     truth: Source | None = None
     comparison: Sink | None = None
 
@@ -83,7 +100,21 @@ def restore_clips(
         say(note)
     if arguments.report or arguments.gt:
         _check_report(arguments, jobs)
-    clips = [_open(job, arguments, cfg, settings, sigma) for job in jobs]
+    part, engine = read_part(arguments.part), read_engine(arguments.cluster, arguments.devices)
+    if part or engine:
+        _check_divided(arguments, jobs)
+    if engine:
+        _restore_on(engine, jobs, arguments, cfg, settings, sigma, scene_cuts, say)
+        return
+    pieces: list[Piece | None] = [None] * len(jobs)
+    if part and len(jobs) > 1:
+        jobs = part.of(jobs)
+        say(f"part {part}: {len(jobs)} clips" if jobs else f"part {part} has none of the clips")
+    elif part:
+        pieces = [_divide(jobs[0], part.count, arguments, scene_cuts)(part.number)]
+    clips = [_open(job, arguments, cfg, settings, sigma, piece) for job, piece in zip(jobs, pieces, strict=False)]
+    if not clips:
+        return
     if exported is not None:
         for clip in clips:
             exported.check_size(clip.source.name, clip.source.footage.height, clip.source.footage.width)
@@ -110,11 +141,104 @@ def restore_clips(
         raise RuntimeError(f"{failed} of {len(clips)} clips could not be restored")
 
 
+def restore_piece(
+    arguments: argparse.Namespace,
+    cfg: CfgNode,
+    card: Card,
+    runner: Runner,
+    exported: Exported | None,
+    job: Job,
+    piece: Piece | None,
+) -> int:
+    """Restores a piece of one clip, or all of it, and says nothing; gives how many frames it has."""
+    budget = read_size(arguments.memory) if arguments.memory else None
+    settings = _settings(arguments, read_settings(cfg, card), budget)
+    if exported is not None:
+        settings = exported.fitted(settings)
+    clip = _open(job, arguments, cfg, settings, read_noise_level(cfg, card), piece)
+    if budget is not None:
+        size = (clip.source.footage.height, clip.source.footage.width)
+        clip.settings = fitting_tile(runner, size, settings, budget, smallest=card.smallest_tile(cfg))
+    return _run(clip, runner, read_cuts(arguments.scene_cuts), progress=False).frames
+
+
+def _check_divided(arguments: argparse.Namespace, jobs: Sequence[Job]) -> None:
+    for option in ("report", "gt", "compare"):
+        if getattr(arguments, option):
+            raise InputError(f"--{option} is of a whole clip: leave it out where parts are restored apart")
+    if arguments.part and (arguments.cluster or arguments.devices):
+        raise InputError(
+            "--part is for a queue that runs all parts, --cluster and --devices share them out: say one"
+        )
+    if any(STREAM in (job.source, job.place) for job in jobs):
+        raise InputError("a stream has no parts: restore it in one process")
+
+
+def _divide(
+    job: Job, count: int, arguments: argparse.Namespace, scene_cuts: str | list[int]
+) -> Callable[[int], Piece]:
+    """The pieces of a clip by their number."""
+    start = read_start(arguments.start) if arguments.start else 0
+    if not isinstance(start, int):
+        raise InputError("parts are counted in frames: give --start as a number of them")
+
+    def opened(first: int | Fraction, frames: int | None) -> Source:
+        return _source(job, arguments, start + first, frames)
+
+    source = _source(job, arguments, start, arguments.frames)
+    if source.footage.kind not in ("video", "pictures"):
+        raise InputError(f"{job.source}: parts are of videos and folders of frames")
+    cuts = "off" if scene_cuts == "auto" and source.footage.kind != "video" else scene_cuts
+    return cut_into(source, count, cuts, opened)
+
+
+def _restore_on(
+    engine: Engine,
+    jobs: Sequence[Job],
+    arguments: argparse.Namespace,
+    cfg: CfgNode,
+    settings: Settings,
+    sigma: Sigma,
+    scene_cuts: str | list[int],
+    say: Callable[[str], None],
+) -> None:
+    """Restores the clips on a cluster."""
+    begin, divided = time.perf_counter(), []
+    from_the_start = argparse.Namespace(**vars(arguments) | {"resume": False})
+    clips = [_open(job, from_the_start, cfg, settings, sigma) for job in jobs]
+    _check_targets(clips, jobs, overwrite=arguments.overwrite, resume=arguments.resume)
+    for job, clip in zip(jobs, clips, strict=True):
+        for note in clip.whole.notes:
+            say(note)
+        count = parts_of(clip.whole) if clip.whole.footage.kind in ("video", "pictures") else 1
+        pieces = _divide(job, count, arguments, scene_cuts) if count > 1 or clip.is_video else None
+        divided.append(Divided(job, clip, count, pieces))
+    restore_on(engine, divided, arguments, say)
+    frames, seconds = sum(operator.length_hint(clip.whole) for clip in clips), time.perf_counter() - begin
+    say(f"{frames} frames of {len(clips)} clips in {seconds:.1f} s, {frames / seconds:.2f} frames/s")
+
+
+def _source(job: Job, arguments: argparse.Namespace, start: int | Fraction, frames: int | None) -> Source:
+    """Frames of a clip, read as the command line says."""
+    return open_source(
+        job.source,
+        stream=arguments.stream,
+        start=start,
+        frames=frames,
+        deinterlace=arguments.deinterlace,
+        on_error=arguments.on_error,
+        hdr=arguments.hdr,
+    )
+
+
 def _check_report(arguments: argparse.Namespace, jobs: Sequence[Job]) -> None:
     if len(jobs) > 1:
         raise InputError("--report and --gt are of one clip: name one")
     if not arguments.report:
-        raise InputError("--gt is for the report: name one with --report FILE.html")
+        raise InputError(
+            "--gt is for the report: name one with --report FILE.html, or measure with "
+            "`ascendvsr eval --lq DIR --gt DIR`"
+        )
     if Path(arguments.report).suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--report {arguments.report} should be a page, FILE.html")
     check_target(arguments.report, [job.source for job in jobs], overwrite=arguments.overwrite)
@@ -178,20 +302,17 @@ def _three(option: str, values: Sequence[str]) -> tuple[int, int, int]:
     return frames, height, width
 
 
-def _open(job: Job, arguments: argparse.Namespace, cfg: CfgNode, settings: Settings, sigma: Sigma) -> Clip:
-    def opened(start: int | Fraction, frames: int | None) -> Source:
-        return open_source(
-            job.source,
-            stream=arguments.stream,
-            start=start,
-            frames=frames,
-            deinterlace=arguments.deinterlace,
-            on_error=arguments.on_error,
-            hdr=arguments.hdr,
-        )
-
+def _open(
+    job: Job,
+    arguments: argparse.Namespace,
+    cfg: CfgNode,
+    settings: Settings,
+    sigma: Sigma,
+    piece: Piece | None = None,
+) -> Clip:
+    """A clip, or a piece of it, behind what an earlier run has done of it."""
     start = read_start(arguments.start) if arguments.start else 0
-    source = opened(start, arguments.frames)
+    source = whole = _source(job, arguments, start, arguments.frames)
     target = target_of(job, source.footage, arguments.format)
     writing = {
         "fps": source.fps or Fraction(str(cfg.inference.fps)),
@@ -202,16 +323,17 @@ def _open(job: Job, arguments: argparse.Namespace, cfg: CfgNode, settings: Setti
     }
     is_video = Path(target).suffix.lower() in VIDEO_SUFFIXES and not arguments.format and not Path(target).is_dir()
     facts = _job_facts(job, arguments, cfg)
-    done = _frames_done(target, source, facts, is_video) if arguments.resume else 0
-    lead = 0
-    if done:
+    part = piece.of_video(whole.footage.offset) if piece else None
+    done = _frames_done(target, source, facts, is_video, piece, part) if arguments.resume else 0
+    begin, stop = done + (piece.first if piece else 0), piece.stop if piece else None
+    lead = min(AROUND, begin)
+    if begin or stop is not None:
         if not isinstance(start, int):
-            raise InputError("--resume goes on from a number of frames: give --start as one")
-        lead = min(_LEAD, done)
-        left = None if arguments.frames is None else arguments.frames - done + lead
-        source = opened(start + done - lead, left)
+            raise InputError("--resume and --part count frames: give --start as a number of them")
+        ends = [end for end in (arguments.frames, None if stop is None else stop + AROUND) if end is not None]
+        source = _source(job, arguments, start + begin - lead, min(ends) - begin + lead if ends else None)
     if is_video:
-        sink = open_segmented(target, facts, like=source.footage, resume=bool(done), **writing)
+        sink = open_segmented(target, facts, like=source.footage, resume=bool(done), part=part, **writing)
     else:
         sink = open_sink(
             target,
@@ -221,17 +343,14 @@ def _open(job: Job, arguments: argparse.Namespace, cfg: CfgNode, settings: Setti
             image_format=arguments.format,
             **writing,
         )
-    clip = Clip(source, target, sink, settings, sigma_of(sigma, Path(job.source).name), done, lead)
+    level = sigma_of(sigma, Path(job.source).name)
+    clip = Clip(source, target, sink, settings, level, whole, facts, is_video, piece, done, begin, lead)
+    clip.count = None if stop is None else stop - begin
     if arguments.gt:
         clip.truth = open_source(arguments.gt, start=start + done)
     if arguments.compare:
         clip.comparison = comparison_sink(target, like=source.footage, **writing)
     return clip
-
-
-# Frames before what is left of a clip that was stopped: more than windows, overlapping chunks and the detection of
-# cuts look back.
-_LEAD = 16
 
 
 def _job_facts(job: Job, arguments: argparse.Namespace, cfg: CfgNode) -> dict[str, object]:
@@ -241,22 +360,42 @@ def _job_facts(job: Job, arguments: argparse.Namespace, cfg: CfgNode) -> dict[st
     return facts | {"source": os.path.abspath(job.source), "checkpoint": cfg.checkpoint}
 
 
-def _frames_done(target: str, source: Source, facts: dict[str, object], is_video: bool) -> int:
+def _frames_done(
+    target: str,
+    source: Source,
+    facts: dict[str, object],
+    is_video: bool,
+    piece: Piece | None,
+    part: PartOfVideo | None,
+) -> int:
     """How many frames an earlier run has restored: of a video in whole segments, of a folder one by one."""
     path = Path(target)
     if is_video:
-        return 0 if path.exists() else frames_done(path, facts)
+        return 0 if path.exists() else frames_done(path, facts, part)
     if not path.is_dir() or not isinstance(source, ImageSource):
         return 0
     there = {entry.stem for entry in path.iterdir() if is_image_name(entry)}
-    return sum(1 for _ in itertools.takewhile(lambda name: name in there, (p.stem for p in source.paths)))
+    return sum(1 for _ in itertools.takewhile(lambda name: name in there, _names(source, piece)))
+
+
+def _names(source: ImageSource, piece: Piece | None) -> list[str]:
+    """The names of the frames of a folder, or of a piece of it."""
+    paths = source.paths if piece is None else source.paths[piece.first : piece.stop]
+    return [path.stem for path in paths]
 
 
 def _check_targets(clips: Sequence[Clip], jobs: Sequence[Job], *, overwrite: bool, resume: bool) -> None:
     sources = [job.source for job in jobs]
     for clip in clips:
-        goes_on = resume and Path(clip.target).is_dir()
-        check_target(clip.target, sources, overwrite=overwrite or goes_on)
+        goes_on = (resume or clip.piece) and Path(clip.target).is_dir()
+        check_target(clip.target, sources, overwrite=overwrite or bool(goes_on))
+        if goes_on and not (resume or overwrite) and isinstance(clip.whole, ImageSource):
+            own = set(_names(clip.whole, clip.piece))
+            if held := [entry for entry in Path(clip.target).iterdir() if entry.stem in own]:
+                raise InputError(
+                    f"{clip.target} holds frames of this part ({held[0].name} ...): say --overwrite to replace "
+                    "them, or --resume to go on behind them"
+                )
     targets = [str(Path(clip.target).resolve()) for clip in clips]
     for target in targets:
         if targets.count(target) > 1 and target != STREAM:
@@ -282,27 +421,13 @@ def _restore(
         say(f"{clip.source.name}: {tile} of {footage.width}x{footage.height} fit into {budget >> 20} MiB")
     if clip.done:
         say(f"{clip.target}: going on behind {clip.done} frames")
-    cuts = scene_cuts
-    if cuts == "auto" and footage.kind != "video":
-        cuts = "off"  # the pixels of a folder of frames are the papers'
-    elif isinstance(cuts, list):
-        cuts = [cut - clip.done + clip.lead for cut in cuts]
     said = len(clip.source.notes)
     report = Report(footage) if arguments.report else None
     start = time.perf_counter()
+    clip.settings = settings
     try:
         with contextlib.ExitStack() as stack:
-            watch = _watcher(clip, report, stack)
-            rates = restore_frames(
-                runner,
-                clip.source,
-                clip.sink,
-                settings,
-                sigma=clip.sigma,
-                mark=marker(cuts),
-                watch=watch,
-                lead=clip.lead,
-            )
+            rates = _run(clip, runner, scene_cuts, _watcher(clip, report, stack))
     except (KeyboardInterrupt, SystemExit):
         say(f"{clip.target}: stopped; what is complete is kept, and --resume goes on from there")
         raise
@@ -312,11 +437,42 @@ def _restore(
     line = (
         f"{clip.target}: {rates.frames} frames in {seconds:.1f} s, {rates.frames / seconds:.2f} frames/s ({rates})"
     )
+    if clip.piece is not None:
+        line = f"part {clip.piece.number}/{clip.piece.count} of {line}"
     say(line)
+    if clip.piece is not None and clip.is_video:
+        say(f"`ascendvsr join {clip.target}` joins the parts once all are there")
     if report is not None:
         report.write(arguments.report, _facts(clip, runner, cfg, settings, rates, seconds))
         say(f"{arguments.report}: before and after")
     return line
+
+
+def _run(
+    clip: Clip,
+    runner: Runner,
+    scene_cuts: str | list[int],
+    watch: Watcher | None = None,
+    progress: bool = True,
+) -> Rates:
+    """Restores what is left to do of a clip."""
+    cuts = scene_cuts
+    if cuts == "auto" and clip.source.footage.kind != "video":
+        cuts = "off"  # the pixels of a folder of frames are the papers'
+    elif isinstance(cuts, list):
+        cuts = [cut - clip.begin + clip.lead for cut in cuts]
+    return restore_frames(
+        runner,
+        clip.source,
+        clip.sink,
+        clip.settings,
+        sigma=clip.sigma,
+        mark=marker(cuts),
+        watch=watch,
+        lead=clip.lead,
+        count=clip.count,
+        progress=progress,
+    )
 
 
 def _watcher(clip: Clip, report: Report | None, stack: contextlib.ExitStack) -> Watcher | None:

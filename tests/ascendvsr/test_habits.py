@@ -1,5 +1,9 @@
 """What users of the originals type: settings written in another way, options of another program, unused keys."""
 
+import json
+import os
+import shutil
+
 import pytest
 
 from ascendvsr import cli
@@ -90,3 +94,51 @@ def test_a_key_that_a_command_does_not_use_is_refused(capsys, words: list[str], 
 def test_unused_keys_are_keys():
     known = set(settings()) | sections()
     assert {key for keys in UNUSED.values() for key in keys} <= known
+
+
+def test_rvrt_s_options_are_settings_of_eval():
+    words = "eval --checkpoint W --sigma 50 --lq in --gt out --tile 0 256 256 --tile-overlap 2 20 20 num_threads 1"
+    _, arguments = cli._parse(words.split())
+    cfg = load_config(None, arguments.settings)
+    assert (cfg.data.layout, cfg.data.eval_set) == ("pairs", ".")
+    assert (cfg.data.data_dir, cfg.data.gt_folder) == (os.path.abspath("in"), os.path.abspath("out"))
+    assert (cfg.eval.tile_frames, cfg.eval.tile_frames_overlap, cfg.data.eval_pad_size) == (0, 2, 20)
+    assert (cfg.data.eval_in_patch, cfg.data.eval_in_size, cfg.inference.sigma) == (True, [256, 256], "50")
+    whole = load_config(None, cli._parse(["eval", "--checkpoint", "W", "--tile", "0", "0", "0"])[1].settings)
+    assert (whole.eval.tile_frames, whole.data.eval_in_patch) == (0, False)
+
+
+def test_pairs_are_measured_tile_by_tile(reds_set, tiny_edvr_checkpoint, ascendvsr, tmp_path):
+    """The clips of `reds_set` as RVRT's test sets lie."""
+    for kind, folder in (("blur4", "in"), ("truth", "out")):
+        for clip in ("000", "011"):
+            shutil.copytree(reds_set / "images" / clip / kind, tmp_path / folder / clip)
+    common = ["--checkpoint", tiny_edvr_checkpoint, "device", "cpu"]
+    pairs = ["--lq", tmp_path / "in", "--gt", tmp_path / "out"]
+    done = ascendvsr("eval", *pairs, "--tile", 0, 12, 12, "--tile-overlap", 2, 8, 8, "--protocol", "rvrt", *common)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "outputs/result/tiny/in-rvrt/metrics.json").read_text())
+    assert found["protocol"]["tile"] == {"size": [12, 12], "overlap": 8}
+    assert [video["name"] for video in found["videos"]] == ["000", "011"]
+    whole = ascendvsr("eval", *common, "data.data_dir", reds_set, "eval.rounding", True)
+    assert whole.returncode == 0, whole.stderr
+    expected = json.loads((tmp_path / "outputs/result/tiny/reds-val/metrics.json").read_text())
+    assert found["total"]["psnr"] == pytest.approx(expected["total"]["psnr"], abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["eval", "--gt", "out"], "--gt is the ground truth of what --lq names"),
+        (["eval", "--tile-overlap", "2", "20", "30"], "in height and width tiles overlap alike"),
+        (["restore"], "name what to restore"),
+        (
+            ["restore", "clip.mp4", "--gt", "out", "--checkpoint", "edvr_tiny_x4"],
+            "ascendvsr eval --lq DIR --gt",
+        ),
+    ],
+)
+def test_pairs_and_tiles_that_make_no_sense_are_refused(capsys, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    assert told in refusal(capsys, *words)
