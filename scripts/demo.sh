@@ -6,4 +6,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 make_environment cpu,sample,train
-exec .venv/bin/python scripts/demo.py "$@"
+exec .venv/bin/python -m ascendvsr demo "$@"

@@ -3,12 +3,13 @@
 make_environment() {
     local extras=$1 stamp=.venv/installed-$1 python
     if [ ! -x .venv/bin/python ]; then
-        for python in python3 python3.14 python3.13 python3.12 python3.11; do
-            "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
+        # TensorFlow has wheels for these versions.
+        for python in python3.13 python3.12 python3.11 python3; do
+            "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && break
             python=
         done
         if [ -z "$python" ]; then
-            echo "Python 3.11 or newer is needed; 'python3 --version' says: $(python3 --version 2>&1)" >&2
+            echo "Python 3.11, 3.12 or 3.13 is needed; 'python3 --version' says: $(python3 --version 2>&1)" >&2
             return 2
         fi
         echo "Making .venv with $("$python" --version)"

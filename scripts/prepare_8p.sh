@@ -4,5 +4,5 @@
 # Usage: prepare_8p.sh [CLUSTER.json [KEY VALUE ...]]     default: scripts/8p.json; CONFIG=FILE names settings
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
-PYTHONPATH=.${PYTHONPATH:+:$PYTHONPATH} exec "$PYTHON" -m ascendvsr.training.launch "${1:-scripts/8p.json}" --check \
+exec "$PYTHON" -m ascendvsr.training.launch "${1:-$PROJECT/scripts/8p.json}" --check \
     --config-file "${CONFIG:-configs/edvr.yaml}" "${@:2}"

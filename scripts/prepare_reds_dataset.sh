@@ -4,19 +4,17 @@
 # set files with REDS4 as val.json. Every step is done once; run it again after an interruption.
 # REDS_SERVER=google or an address takes the archives from elsewhere.
 set -euo pipefail
-here=$(dirname "${BASH_SOURCE[0]}")
-dir=$(realpath --canonicalize-missing "${1:-$here/../data/reds}")
-source "$here/python.sh"
-export PYTHONPATH=.${PYTHONPATH:+:$PYTHONPATH}
+source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
+dir=$(realpath --canonicalize-missing "${1:-data/reds}")
 
 if [ ! -d "$dir/images/truth" ]; then
-    "$PYTHON" scripts/download_REDS.py --root_dir "$dir" --server "${REDS_SERVER:-snu}" \
+    "$PYTHON" "$PROJECT/scripts/download_REDS.py" --root_dir "$dir" --server "${REDS_SERVER:-snu}" \
         --train_sharp --train_sharp_bicubic --val_sharp --val_sharp_bicubic
-    "$PYTHON" scripts/regroup_reds_dataset.py "$dir"
+    "$PYTHON" "$PROJECT/scripts/regroup_reds_dataset.py" "$dir"
     mkdir -p "$dir/images"
     mv "$dir/train_sharp" "$dir/images/truth"
 fi
 if [ ! -d "$dir/images/blur4" ]; then
     mv "$dir/train_sharp_bicubic/X4" "$dir/images/blur4"
 fi
-"$PYTHON" scripts/make_reds_dataset.py "$dir"
+"$PYTHON" "$PROJECT/scripts/make_reds_dataset.py" "$dir"

@@ -6,5 +6,5 @@
 # Without accelerators the workers share the processor; `num_threads 1` keeps them out of each other's way.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/python.sh"
-PYTHONPATH=.${PYTHONPATH:+:$PYTHONPATH} exec "$PYTHON" -m ascendvsr.training.launch "${CLUSTER:-scripts/8p.json}" \
+exec "$PYTHON" -m ascendvsr.training.launch "${CLUSTER:-$PROJECT/scripts/8p.json}" \
     --config-file "${CONFIG:-configs/edvr.yaml}" mode train "$@"

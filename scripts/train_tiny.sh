@@ -8,13 +8,12 @@ if [ $# -lt 1 ]; then
     sed -n '2,5s/^# //p' "$0"
     exit 2
 fi
-source_folder=$(realpath "$1")
-config=$(realpath "${2:-$(dirname "$0")/../configs/tiny/edvr_tiny_x4.yaml}")
-shift $(($# < 2 ? $# : 2))
 source "$(dirname "$0")/python.sh"
-export PYTHONPATH=.${PYTHONPATH:+:$PYTHONPATH}
+source_folder=$1
+config=${2:-$PROJECT/configs/tiny/edvr_tiny_x4.yaml}
+shift $(($# < 2 ? $# : 2))
 clips=()
 data=data/tiny/sharp
 if [[ $config == *deblur* ]]; then clips=(--clips 300 --blur) data=data/tiny/blurred; fi
-nice -n 19 "$PYTHON" scripts/make_tiny_clips.py "$source_folder" "$data" "${clips[@]}"
+nice -n 19 "$PYTHON" "$PROJECT/scripts/make_tiny_clips.py" "$source_folder" "$data" "${clips[@]}"
 exec nice -n 19 "$PYTHON" -m ascendvsr train --config-file "$config" continue_training True data.data_dir "$data" "$@"

@@ -7,6 +7,7 @@ A blurred image does not tell where the sharp one was to the pixel, nor exactly 
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -104,10 +105,10 @@ def psnr_searched(
     if gray:
         result, truth = (np.expand_dims(image @ _GRAY, -1) for image in (result, truth))
     if optimise_scale:
-        of_image = {"axis": (-3, -2, -1), "keepdims": True}
+        of_image: dict[str, Any] = {"axis": (-3, -2, -1), "keepdims": True}
         result = np.sum(result * truth, **of_image) / np.sum(truth * truth, **of_image) * result
     steps = range(-reach, reach + 1) if optimise_shift else (0,)
-    error = min(_shifted_error(result, truth, shift) for shift in itertools.product(steps, repeat=2))
+    error = min(_shifted_error(result, truth, shift) for shift in itertools.product(steps, steps))
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def contrast_and_similarity(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, n
     return sums[0] / count, sums[1] / count
 
 
-def _tiles(height: int, width: int) -> Iterator[tuple[object, slice, slice]]:
+def _tiles(height: int, width: int) -> Iterator[tuple[Any, slice, slice]]:
     """Rectangles whose valid regions tile the valid region of [C, height, width]."""
     for top in range(0, height - _BORDER, _TILE):
         for left in range(0, width - _BORDER, _TILE):

@@ -42,5 +42,6 @@ def _box(x: np.ndarray) -> np.ndarray:
     """Means over 7x7 pixels of [H, W] or [H, W, C], where the window is inside."""
     for axis in (0, 1):
         count = x.shape[axis] - _WINDOW + 1
-        x = sum(np.take(x, range(first, first + count), axis=axis) for first in range(_WINDOW))
+        taps = (np.take(x, range(first, first + count), axis=axis) for first in range(_WINDOW))
+        x = sum(taps, np.zeros((), x.dtype))
     return x / _WINDOW**2

@@ -15,6 +15,7 @@ OF_THE_MACHINE = (
     "worker_index",
     "num_threads",
     "checkpoint",
+    "weights",
     "init_from",
     "continue_training",
 )

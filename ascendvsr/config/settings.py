@@ -26,6 +26,11 @@ _MAIN = {
         "name in output_dir",
     ),
     "init_from": path("", "weights to start training from: loads what fits and reports what did not"),
+    "weights": word(
+        "auto",
+        "of a checkpoint or init_from that has both: raw, or ema, their moving average; auto: the average",
+        ("auto", "raw", "ema"),
+    ),
     "continue_training": word(
         "",
         "go on from a checkpoint in output_dir: True or latest, the newest; later ones than it are set aside",
@@ -252,14 +257,14 @@ _SOLVER = {
     "loss_scale": text("off", "off, d* (dynamic, from 2^32) or fXN (fixed, 2^N); float16 wants d"),
     "xla": flag(False, "compile a training step with XLA; one device only"),
     "max_nonfinite_steps": integer(10, "stop after so many in a row", low=1),
+    "worker_timeout": integer(
+        1800, "seconds without a step after which a worker that waits for others ends; 0: it waits on"
+    ),
     "print_interval": integer(20, "steps between lines of the log", low=1),
     "checkpoint_interval": integer(500, "steps between checkpoints; 0: at the end only"),
     "checkpoint_epochs": integer(0, "epochs between checkpoints; above 0 it counts instead of checkpoint_interval"),
     "keep_checkpoints": integer(0, "newest checkpoints kept; 0: all"),
     "keep_best": integer(1, "best ones kept besides these"),
-    "worker_timeout": integer(
-        1800, "seconds without a step after which a worker that waits for others ends; 0: it waits on"
-    ),
     "best_key": text("val/psnr", "the column of log.csv that ranks checkpoints"),
     "best_is": word("highest", "which of its values is best", ("highest", "lowest")),
     "validation_interval": integer(0, "steps between validations; 0: none"),
@@ -273,6 +278,12 @@ _SOLVER = {
     "save_mat": flag(True, "log/epochs.mat beside log/epochs.csv, for MATLAB and Octave, where SciPy is installed"),
     "save_sources": flag(True, "config/sources-<time>.zip: the packages as they were"),
     "overwrite": flag(False, "begin anew in output_dir: removes what an earlier run left there, and nothing else"),
+    "trackers": listing(
+        [],
+        "services that get scalars and pictures too; each is an extra, as in pip install 'ascendvsr[wandb]'",
+        word("wandb", "a service", ("wandb", "mlflow", "trackio")),
+    ),
+    "tracker_project": text("ascendvsr", "the project or experiment that the run belongs to there"),
     "notify_command": text("", "a shell command that gets the line of each finished epoch on its standard input"),
     "lr_finder": {
         "type": word("exponential", "how the rate rises", ("exponential", "linear")),
@@ -297,8 +308,11 @@ _EVAL = {
     "tensorboard": flag(False, "eval and inference write pictures and scores for TensorBoard"),
     "protocol": word(
         "",
-        "a paper's own way to measure; '': by the keys of eval. Explained in ascendvsr/evaluation/protocols.py",
-        ("", "rvrt", "vid4", "cdvd_tsp", "pvdnet_eval", "pvdnet_paper", "deblur_devil"),
+        "a paper's own way to measure, or a data set's; '': by the keys of eval. Explained in docs/measuring.md",
+        (
+            *("", "edvr", "rvrt", "cdvd_tsp", "pvdnet_eval", "pvdnet_paper", "deblur_devil"),
+            *("reds4", "vid4", "vimeo90k", "udm10", "gopro", "dvd", "davis", "set8"),
+        ),
     ),
     "blending": word("seamless", "of tiles and chunks; official: as RVRT's test program", ("seamless", "official")),
     "tile_frames": integer(

@@ -52,7 +52,7 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
         protocol,
         settings,
         sigma=sigma,
-        sink=functools.partial(_image_sink, cfg, folder) if cfg.eval.save_images else None,
+        sink=functools.partial(image_sink, cfg, folder) if cfg.eval.save_images else None,
         begin=lambda clip: print(f"Evaluate {clip.name}", flush=True),
         report=lambda video: _print_video(video, named),
     )
@@ -90,21 +90,25 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
 def result_folder(cfg: CfgNode) -> Path:
     """Where the results of a checkpoint on a data set go: output_dir/result/CHECKPOINT/SET.
 
-    SET is the folder of the data with the name of its part, and of the protocol where there is one. Another
-    checkpoint or set of the same name gets a folder of its own, SET-2 and so on.
+    SET is what `set_name` says. Another checkpoint or set of the same name gets a folder of its own, SET-2 and
+    so on.
     """
     checkpoint = Path(cfg.checkpoint).resolve()
     if checkpoint.name == "model.weights.h5":  # of a run's checkpoint, which is a folder
         checkpoint = checkpoint.parent
     network = checkpoint.name if checkpoint.is_dir() else Path(checkpoint.name.removesuffix(".weights.h5")).stem
-    data = Path(cfg.data.data_dir).resolve()
-    part = Path(cfg.data.eval_set).name.removesuffix(".json")
-    name = "-".join(filter(None, (data.name, part, cfg.eval.protocol)))
+    name = set_name(cfg)
     for number in itertools.count(1):
         folder = Path(cfg.output_dir, "result", network, name if number == 1 else f"{name}-{number}")
         if _measured_in(folder) in (None, (Path(cfg.checkpoint).resolve(), _data(cfg).resolve())):
             return folder
     raise AssertionError("there is always a free number")
+
+
+def set_name(cfg: CfgNode) -> str:
+    """The folder of the data with the name of its part, and of the protocol where there is one."""
+    part = Path(cfg.data.eval_set).name.removesuffix(".json")
+    return "-".join(filter(None, (Path(cfg.data.data_dir).resolve().name, part, cfg.eval.protocol)))
 
 
 def _measured_in(folder: Path) -> tuple[Path, Path] | None:
@@ -145,7 +149,8 @@ def summary(name: str, numbers: Mapping[str, float]) -> str:
     return f"{name}: " + "; ".join(parts)
 
 
-def _image_sink(cfg: CfgNode, folder: Path, clip: Clip) -> contextlib.AbstractContextManager[Write]:
+def image_sink(cfg: CfgNode, folder: Path, clip: Clip) -> contextlib.AbstractContextManager[Write]:
+    """Where the restored frames of a clip go: NAME/FOLDER in `folder`."""
     return open_sink(
         folder / clip_folder(clip),
         num_threads=cfg.writer_num_threads,

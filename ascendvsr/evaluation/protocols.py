@@ -16,8 +16,10 @@ from ascendcv.dataloader.layouts import DVD_SCORED, DVD_TEST
 from ascendcv.metrics.koehler import aligned_pair, psnr_searched
 from ascendcv.metrics.psnr import psnr
 from ascendcv.metrics.ssim import ssim
+from ascendcv.metrics.ssim_matlab import ssim_matlab
 from ascendcv.metrics.ssim_uniform import ssim_uniform
 from ascendcv.utils.color import luma
+from ascendvsr.restoration.settings import Settings
 
 Image = np.ndarray  # [H, W, 3] RGB; 0 is black and 255 white
 # What a measure is given: a restored frame as `Protocol.image` made it, and its ground truth.
@@ -73,6 +75,11 @@ def uniform(image: Image, truth: Image) -> dict[str, float]:
     return {"psnr": psnr(image, truth), "ssim": ssim_uniform(image, truth)}
 
 
+def matlab(image: Image, truth: Image) -> dict[str, float]:
+    """PSNR, and SSIM as MATLAB computes it of color images."""
+    return {"psnr": psnr(image, truth), "ssim": ssim_matlab(image, truth)}
+
+
 def searched(image: Image, truth: Image) -> dict[str, float]:
     """Gray PSNR with optimised scale and shift, and the training's loss, half the sum of squares in [0, 1]."""
     error = (image.astype(np.float64) - truth) / 255
@@ -87,6 +94,11 @@ def every_frame(name: str, count: int) -> Sequence[int]:
 def all_but_the_first(name: str, count: int) -> Sequence[int]:
     """The first frame is restored but does not count."""
     return range(1, count)
+
+
+def middle_frame(name: str, count: int) -> Sequence[int]:
+    """One frame of each clip: of Vimeo-90K's seven, im4."""
+    return [count // 2]
 
 
 def dvd_scored(name: str, count: int) -> Sequence[int]:
@@ -106,6 +118,8 @@ class Protocol:
         frames: (clip's name, number of frames) -> which of them count.
         mean_of_videos: the mean is that of the clips' means; otherwise that over all frames.
         mirrored: clips are restored followed by their reversal, and each frame is the mean of its two restorations.
+        window_ends: what stands in for frames before the first and after the last, whatever `eval.window_ends`
+            says; '': what that says.
     """
 
     name: str
@@ -115,6 +129,11 @@ class Protocol:
     frames: Callable[[str, int], Sequence[int]] = every_frame
     mean_of_videos: bool = False
     mirrored: bool = False
+    window_ends: str = ""
+
+    def applied(self, settings: Settings) -> Settings:
+        """How to restore by this protocol, where `settings` say the rest."""
+        return dataclasses.replace(settings, window_ends=self.window_ends) if self.window_ends else settings
 
 
 MEASURES = ("psnr", "ssim", "psnr_y", "ssim_y")
@@ -136,6 +155,65 @@ PROTOCOLS: Mapping[str, Protocol] = {
             image=rounded,
             measure=measures(MEASURES),
             mean_of_videos=True,
+            window_ends="reflection_circle",
+        ),
+        Protocol(
+            name="edvr",
+            facts="as BasicSR measures EDVR: clipped and rounded to 8 bits; RGB, which it prints of REDS4, and "
+            "luma of BT.601 (_y); all frames, no border; mean of the clips' means",
+            image=rounded,
+            measure=measures(MEASURES),
+            mean_of_videos=True,
+            window_ends="reflection_circle",
+        ),
+        Protocol(
+            name="reds4",
+            facts="clipped and rounded to 8 bits; RGB; all frames, no border; mean of the clips' means",
+            image=rounded,
+            measure=measures(("psnr", "ssim")),
+            mean_of_videos=True,
+            window_ends="reflection_circle",
+        ),
+        Protocol(
+            name="vimeo90k",
+            facts="clipped and rounded to 8 bits; luma of BT.601 (_y), which papers print of Vimeo-90K, and RGB; "
+            "the middle frame of each clip alone, no border; mean over all clips",
+            image=rounded,
+            measure=measures(MEASURES),
+            frames=middle_frame,
+            mean_of_videos=True,
+            window_ends="reflection_circle",
+        ),
+        Protocol(
+            name="udm10",
+            facts="clipped and rounded to 8 bits; luma of BT.601 (_y), which papers print of UDM10, and RGB; all "
+            "frames, no border; mean of the clips' means",
+            image=rounded,
+            measure=measures(MEASURES),
+            mean_of_videos=True,
+            window_ends="reflection_circle",
+        ),
+        *(
+            Protocol(
+                name=name,
+                facts="clipped and rounded to 8 bits; RGB; PSNR and SSIM as MATLAB's psnr and ssim; all frames, no "
+                "border; mean over all frames",
+                image=rounded,
+                measure=matlab,
+                window_ends="replicate",
+            )
+            for name in ("gopro", "dvd")
+        ),
+        *(
+            Protocol(
+                name=name,
+                facts="clipped and rounded to 8 bits; RGB; all frames, no border; mean of the clips' means",
+                image=rounded,
+                measure=measures(("psnr", "ssim")),
+                mean_of_videos=True,
+                window_ends="replicate",
+            )
+            for name in ("davis", "set8")
         ),
         Protocol(
             name="cdvd_tsp",
@@ -184,7 +262,7 @@ def protocol_of(cfg: CfgNode) -> Protocol:
     """The protocol that the configuration names.
 
     With `data.layout` vimeo, rvrt is as its authors measured Vimeo-90K: clips of 7 frames are restored as 14, and
-    the mean of frames 3 and 10 is compared with im4.
+    the mean of frames 3 and 10 is compared with im4; edvr compares that frame alone, too.
     """
     if not cfg.eval.protocol:
         return by_keys(cfg.eval.crop_border, cfg.eval.rounding)
@@ -195,6 +273,12 @@ def protocol_of(cfg: CfgNode) -> Protocol:
             facts=f"{protocol.facts}; clips mirrored to twice their length, the mean of both middle frames",
             frames=lambda name, count: [count // 2],
             mirrored=True,
+        )
+    if protocol.name == "edvr" and cfg.data.layout == "vimeo":
+        protocol = dataclasses.replace(
+            protocol,
+            facts=protocol.facts.replace("all frames", "the middle frame of each clip alone"),
+            frames=middle_frame,
         )
     return protocol
 

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ascendcv.dataloader.image import read_image, to_rgb
 from ascendcv.dataloader.pixels import quantize, to_255, to_unit_rgb
 from ascendcv.utils.errors import InputError
 from ascendvsr.evaluation.protocols import Protocol, by_keys
+from ascendvsr.evaluation.results import means_of, summarized
 from ascendvsr.restoration.loops import restored_frames
 from ascendvsr.restoration.progress import report_progress
 from ascendvsr.restoration.runner import Runner, TimedRunner, as_runner
@@ -56,11 +57,13 @@ def evaluate_model(
         {'total': mean over all frames, 'mean_of_videos': mean of the clips' means, 'videos': [...]}, each with
         the numbers of the protocol's measures, those of the baseline ('psnr_bicubic' or 'psnr_input', ...),
         'frames' and 'ms_per_frame' (the network's time, without reading and scoring); a video also has 'name' and
-        'per_frame', a list with the name and numbers of each.
+        'per_frame', a list with the name and numbers of each. 'sums' and 'counts' are those over all frames, from
+        which parts of a set are merged (`ascendvsr.evaluation.results`).
     Raises:
         InputError: a clip without ground truth or without frames that count, a frame that cannot be read.
     """
     runner, protocol = TimedRunner(as_runner(network)), protocol or by_keys()
+    settings = protocol.applied(settings)
     clips = list(clips)
     require_ground_truth(clips)
     require_frames(clips, protocol)
@@ -76,15 +79,7 @@ def evaluate_model(
         videos[-1] |= {"ms_per_frame": 1000 * runner.seconds / len(clip.lq)}
         if report is not None:
             report(videos[-1])
-    frames = [frame for video in videos for frame in video["per_frame"]]
-    names = [name for name in frames[0] if name != "frame"]
-    count = {"frames": len(frames)}
-    ms = sum(video["ms_per_frame"] * video["frames"] for video in videos) / len(frames)
-    return {
-        "total": _means(frames, names) | count | {"ms_per_frame": ms},
-        "mean_of_videos": _means(videos, names) | count,
-        "videos": videos,
-    }
+    return summarized(videos)
 
 
 def require_ground_truth(clips: Iterable[Clip]) -> None:
@@ -149,8 +144,7 @@ def _evaluate_clip(
             if write is not None:
                 write(clip.lq[index].stem, quantize(frame, np.uint8 if clip.bits == 8 else np.uint16))
     rows = [scores[index] for index in sorted(scores)]
-    names = [name for name in rows[0] if name != "frame"]
-    return {"name": clip.name, **_means(rows, names), "frames": len(rows), "per_frame": rows}
+    return {"name": clip.name, **means_of(rows), "frames": len(rows), "per_frame": rows}
 
 
 def _restored_twice(
@@ -174,7 +168,3 @@ def _enlarged(clip: Clip, index: int, scale: int, shape: Sequence[int]) -> np.nd
     """The stored frame in 0..255, bicubically enlarged, of a restored frame's shape."""
     enlarged = imresize(to_rgb(read_image(clip.lq[index])), scale)
     return to_255(enlarged)[: shape[0], : shape[1]]
-
-
-def _means(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> dict[str, float]:
-    return {name: float(np.mean([row[name] for row in rows])) for name in names}

@@ -94,6 +94,8 @@ class Card:
         protocol: how its paper measures: a name of `ascendvsr.evaluation.protocols`, '' for the keys of `eval`.
         zoo: its published weights.
         other_names: how another program calls its weights.
+        published_as: how its original keeps weights in a torch file: the key that they lie under ('': none) and the
+            prefix of their names.
         mark: for flow networks: a name that each of its checkpoints has, and the shape of that tensor.
         renamed: for flow networks: what published names begin with -> what they begin with here.
         flow_name: for flow networks: what `ascendvsr flow --model` calls it.
@@ -121,6 +123,7 @@ class Card:
     protocol: str = ""
     zoo: tuple[Record, ...] = ()
     other_names: OtherNames = OtherNames()
+    published_as: tuple[str, str] = ("", "")
     mark: tuple[str, tuple[int, ...]] = ("", ())
     renamed: Mapping[str, str] = field(default_factory=dict)
     flow_name: str = ""

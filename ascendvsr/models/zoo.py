@@ -20,6 +20,11 @@ class Address:
     url: str
     member: str = ""
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in a few words."""
+        return self.url.split("/")[2]
+
 
 @dataclass(frozen=True)
 class Package:
@@ -28,10 +33,20 @@ class Package:
     requirement: str
     member: str
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in a few words."""
+        return f"the package {self.requirement}"
+
 
 @dataclass(frozen=True)
 class Shipped:
     """A file that this package has itself, in `ascendvsr/weights/shipped`."""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in a few words."""
+        return "this package"
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,11 @@ class Page:
     """A page from which a person takes the file: no program can."""
 
     url: str
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in a few words."""
+        return self.url.split("/")[2]
 
 
 Source = Address | Package | Shipped | Page

@@ -21,7 +21,8 @@ def flow(arguments: argparse.Namespace) -> None:
     """Runs the command; `ascendvsr.cli` has its arguments. Raises `InputError` for what cannot work."""
     first, second = _read_pair(arguments.first, arguments.second)
     arguments.checkpoint = weights_file(arguments.checkpoint, yes=arguments.yes)
-    card, weights = flow_weights(load_checkpoint(arguments.checkpoint), arguments.checkpoint)
+    checkpoint = load_checkpoint(arguments.checkpoint, arguments.weights or "auto")
+    card, weights = flow_weights(checkpoint, arguments.checkpoint)
     if card.flow_name != arguments.model:
         raise InputError(
             f"{arguments.checkpoint} holds {card.title}: say --model {card.flow_name}, not {arguments.model}"

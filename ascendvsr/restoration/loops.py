@@ -21,6 +21,7 @@ def restored_frames(
     settings: Settings = Settings(),  # noqa: B008 (frozen)
     *,
     sigma: float | np.ndarray | None = None,
+    skip: int = 0,
 ) -> Iterator[np.ndarray]:
     """Float32 RGB frames [H, W, 3] in [0, 1] -> as many restored ones [H', W', 3], not clipped, in order.
 
@@ -30,28 +31,53 @@ def restored_frames(
         runner: what computes.
         sigma: standard deviation of the noise in 8-bit levels, or a map of it [H, W], for networks that must be
             told.
+        skip: of so many frames at the beginning nobody wants the result: a network that sees windows does not
+            compute it, and what is given in its place is the frame itself.
     Raises:
         InputError: a flow network; `sigma` missing, or given where the network takes none; tiles or chunks that
-            make no sense.
+            make no sense; a restored frame that is not finite.
     """
     if runner.kind == "flow":
         raise InputError(f"{runner.name} restores no frames: it is a flow network (`ascendvsr flow`)")
     check_sigma(runner.channels, sigma)
     if sigma is not None:
         frames = with_noise_level(frames, sigma)
-    return _LOOPS[runner.kind](runner, frames, settings)
+    if skip and runner.kind == "window":
+        return _finite(restore_windows(runner, frames, settings, skip), runner.name)
+    return _finite(_LOOPS[runner.kind](runner, frames, settings), runner.name)
 
 
-def restore_windows(runner: Runner, frames: Iterable[np.ndarray], settings: Settings) -> Iterator[np.ndarray]:
-    """Each frame from the window around it; what windows share is computed once where the network can."""
+def _finite(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
+    """The same frames. Raises `InputError` for the first one that holds NaN or infinity."""
+    for number, frame in enumerate(frames, 1):
+        if not np.isfinite(frame).all():
+            raise InputError(
+                f"frame {number} came out of {name} with values that are not finite (NaN or infinite): its weights "
+                "have run away in training, or the precision is too narrow for them (eval.precision float32)"
+            )
+        yield frame
+
+
+def restore_windows(
+    runner: Runner, frames: Iterable[np.ndarray], settings: Settings, skip: int = 0
+) -> Iterator[np.ndarray]:
+    """Each frame from the window around it; what windows share is computed once where the network can.
+
+    `skip` as in `restored_frames`.
+    """
     if runner.shares_frames and settings.tile is None and settings.batch_size == 1:
         stream = Stream()
-        for window in _windows(runner, enumerate(frames), settings):
+        for number, window in enumerate(_windows(runner, enumerate(frames), settings)):
+            if number < skip:
+                yield window[runner.center][1]
+                continue
             stream.numbers, pixels = zip(*window, strict=True)
             yield runner(np.stack(pixels)[np.newaxis], stream)[0][0]
         return
     forward = _tiled(_stateless(runner), runner.scale, settings)
     windows = _windows(runner, frames, settings)
+    for window in itertools.islice(windows, skip):
+        yield window[runner.center]
     while batch := list(itertools.islice(windows, settings.batch_size)):
         yield from forward(np.stack([np.stack(window) for window in batch]))
 

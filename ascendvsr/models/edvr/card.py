@@ -105,6 +105,7 @@ CARDS = (
         detect=detect,
         settings={"edvr": SETTINGS},
         zoo=ZOO,
+        published_as=("params", ""),
         other_names=OF_MMAGIC,
         training="ascendvsr.models.edvr.training:EDVRTraining",
         channels=lambda cfg: cfg.edvr.num_in_ch,

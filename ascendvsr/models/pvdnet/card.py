@@ -38,6 +38,7 @@ CARDS = (
         detect=detect,
         settings={"pvdnet": SETTINGS},
         zoo=ZOO,
+        published_as=("", "module."),
         training="ascendvsr.models.pvdnet.training:PVDNetTraining",
         read_inputs="ascendvsr.models.pvdnet.inputs:read_inputs",
         # Every frame of a clip that has two neighbors gives one.

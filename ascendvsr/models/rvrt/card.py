@@ -135,6 +135,7 @@ CARDS = (
         detect=detect,
         settings={"rvrt": SETTINGS},
         zoo=ZOO,
+        published_as=("params", ""),
         training="ascendvsr.models.rvrt.training:RVRTTraining",
         read_inputs="ascendvsr.models.rvrt.inputs:read_inputs",
         channels=lambda cfg: 4 if cfg.rvrt.nonblind_denoising else 3,

@@ -71,3 +71,25 @@ def test_the_border_does_not_count():
 def test_images_smaller_than_the_window_are_refused():
     with pytest.raises(InputError, match="11x11 pixels after cropping, not 20x10"):
         ssim(noise(14, 24), noise(14, 24), crop_border=2)
+
+
+@pytest.mark.parametrize("shape", [(64, 80, 3), (11, 11, 1), (100, 137, 3), (70, 65)])
+def test_it_is_scikit_images(photograph, shape):
+    """With the settings that its documentation gives for Wang et al., to 1e-6."""
+    from skimage.metrics import structural_similarity
+
+    a, b = (photograph[top : top + shape[0], top : top + shape[1]] for top in (150, 152))
+    if len(shape) == 2:
+        a, b = a[..., 1], b[..., 1]
+    elif shape[2] == 1:
+        a, b = a[..., :1], b[..., :1]
+    expected = structural_similarity(
+        a,
+        b,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=255,
+        channel_axis=-1 if len(shape) == 3 else None,
+    )
+    assert ssim(a, b) == pytest.approx(expected, abs=1e-6)

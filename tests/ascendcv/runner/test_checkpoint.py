@@ -191,3 +191,26 @@ def test_a_writer_that_is_killed_at_any_file_event_leaves_whole_checkpoints(tmp_
         assert {folder.name for folder in store.output_dir.iterdir()} == {f"EDVR-{step}" for step in store.steps()}
     assert seen == {("EDVR-4", "old"), ("EDVR-4", "new"), ("EDVR-6", "new")}
     assert not caplog.records
+
+
+@pytest.mark.parametrize("lowest", [False, True])
+def test_a_damaged_best_one_gives_the_next_best_with_a_warning(tmp_path, caplog, lowest):
+    store = CheckpointStore(tmp_path, "EDVR", keep_best=4, lowest=lowest)
+    scores = {10: 30.0, 20: 31.0, 30: 29.0} if not lowest else {10: 2.0, 20: 1.0, 30: 3.0}
+    for step, score in scores.items():
+        write(store, step, score=score)
+    assert find_checkpoint(tmp_path, "best", lowest=lowest).name == "EDVR-20"
+    (store.path(20) / "model.weights.h5").write_bytes(b"other")
+    assert find_checkpoint(tmp_path, "best", lowest=lowest).name == "EDVR-10"
+    assert "EDVR-20 is damaged" in caplog.text
+    for step in (10, 30):
+        (store.path(step) / "model.weights.h5").write_bytes(b"other")
+    with pytest.raises(InputError, match=r"all checkpoints in .* are damaged"):
+        find_checkpoint(tmp_path, "best", lowest=lowest)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"files": 3}', '{"files": [1]}', "null", '"x"'])
+def test_a_meta_file_of_another_kind_is_damage(store, content):
+    write(store, 10)
+    (store.path(10) / "meta.json").write_text(content)
+    assert damage(store.path(10)) == "meta.json is not readable"

@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 
 from ascendcv.dataloader.clips import Clip
+from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.image import read_image, write_image
 from ascendcv.dataloader.layouts import DVD_SCORED, DVD_TEST
 from ascendcv.metrics.psnr import psnr
 from ascendcv.metrics.ssim import ssim
+from ascendcv.metrics.ssim_matlab import ssim_matlab
 from ascendcv.utils.color import luma
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
+from ascendvsr.datasets import evaluation_clips, training_clips, training_windows
 from ascendvsr.evaluation.evaluate import evaluate
 from ascendvsr.evaluation.protocols import PROTOCOLS, protocol_of, rounded, truncated
 from ascendvsr.evaluation.scoring import evaluate_model
 from ascendvsr.models import card_named
+from ascendvsr.restoration.settings import Settings
 from ascendvsr.restoration.sigma import with_noise
 from tests.networks import Mixture, Neighbours, runner
 
@@ -213,3 +217,88 @@ def test_a_clip_of_which_nothing_counts_is_named_before_the_network_is_made(tmp_
     cfg = load_config(settings=settings | {"eval.protocol": "pvdnet_paper", "output_dir": str(tmp_path / "out")})
     with pytest.raises(InputError, match="clip second has 1 frame, none of which counts"):
         evaluate(cfg, card_named(cfg.model.name), lambda: pytest.fail("too early"))
+
+
+# --- of data sets -------------------------------------------------------------------------------------------
+
+# name -> (measures, frames of a clip of seven that count, mean of the clips' means, window ends)
+OF_SETS = {
+    "reds4": (("psnr", "ssim"), range(7), True, "reflection_circle"),
+    "vid4": (("psnr", "ssim", "psnr_y", "ssim_y"), range(7), True, "reflection_circle"),
+    "vimeo90k": (("psnr", "ssim", "psnr_y", "ssim_y"), [3], True, "reflection_circle"),
+    "udm10": (("psnr", "ssim", "psnr_y", "ssim_y"), range(7), True, "reflection_circle"),
+    "gopro": (("psnr", "ssim"), range(7), False, "replicate"),
+    "dvd": (("psnr", "ssim"), range(7), False, "replicate"),
+    "davis": (("psnr", "ssim"), range(7), True, "replicate"),
+    "set8": (("psnr", "ssim"), range(7), True, "replicate"),
+    "edvr": (("psnr", "ssim", "psnr_y", "ssim_y"), range(7), True, "reflection_circle"),
+}
+
+
+@pytest.mark.parametrize("name", list(OF_SETS))
+def test_the_protocol_of_a_set_fixes_frames_ends_color_rounding_and_mean(clips, name):
+    measures, frames, mean_of_videos, window_ends = OF_SETS[name]
+    protocol = protocol_of(load_config(settings={"eval.protocol": name}))
+    assert (protocol.mean_of_videos, protocol.window_ends) == (mean_of_videos, window_ends)
+    made = clips(7)
+    found = scores(made, name, Brighter(0.3 / 255), baseline=False)
+    rows = found["videos"][0]["per_frame"]
+    assert [row["frame"] for row in rows] == [f"{index:03d}.png" for index in frames]
+    assert set(rows[0]) == {"frame", *measures}
+    restored, truth = (read_image(paths[frames[0]]) for paths in (made[0].lq, made[0].gt))
+    assert rows[0]["psnr"] == pytest.approx(psnr(restored, truth))  # 0.3 of a level is gone when rounded
+    if "psnr_y" in measures:
+        assert rows[0]["psnr_y"] == pytest.approx(psnr(luma(restored), luma(truth)))
+    similarity = ssim_matlab if name in ("gopro", "dvd") else ssim
+    assert rows[0]["ssim"] == pytest.approx(similarity(restored, truth))
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_is_a_setting_with_words(name):
+    assert load_config(settings={"eval.protocol": name}).eval.protocol == name
+    assert PROTOCOLS[name].facts
+
+
+def test_window_ends_are_those_of_the_protocol_whatever_the_settings_say(clips):
+    """The first frame of a window that reflects in a circle is the fifth of the clip."""
+    made = clips(7)
+
+    class First(Mixture):
+        def call(self, clip, training=False):
+            return clip[:, 0]
+
+    sharp = [Clip("c", made[0].gt, made[0].gt, (64, 80), (64, 80))]
+    settings = Settings(window_ends="replicate")
+    row = scores(sharp, "edvr", First(scale=1), settings=settings, baseline=False)["videos"][0]["per_frame"][0]
+    expected = psnr(read_image(made[0].gt[4]), read_image(made[0].gt[0]))
+    assert row["psnr"] == pytest.approx(expected, abs=1e-4)
+    own = scores(sharp, "rvrt", First(scale=1), settings=settings, baseline=False)["videos"][0]["per_frame"][0]
+    assert own["psnr"] == np.inf
+
+
+def test_edvr_on_vimeo_scores_the_middle_frame_alone(clips):
+    protocol = protocol_of(load_config(settings={"eval.protocol": "edvr", "data.layout": "vimeo"}))
+    found = evaluate_model(runner(Mixture(scale=1, num_frame=7, center_frame_idx=3)), clips(7, 7), protocol)
+    assert [row["frame"] for video in found["videos"] for row in video["per_frame"]] == ["003.png", "003.png"]
+    assert "the middle frame of each clip alone" in protocol.facts
+
+
+def test_the_recipe_of_edvr_for_vimeo_reads_vimeo(tmp_path, photograph):
+    """Two training clips and one for testing, of seven frames each as they lie in the published set."""
+    for number, name in enumerate(("00001/0001", "00001/0002", "00002/0003")):
+        for index in range(7):
+            truth = photograph[40 * number + index :, 3 * index :][:256, :448]
+            place = f"sequences/{name}/im{index + 1}.png"
+            write_image(tmp_path / "vimeo_septuplet" / place, truth)
+            write_image(tmp_path / "vimeo_septuplet_matlabLRx4" / place, imresize(truth, 0.25))
+    (tmp_path / "vimeo_septuplet/sep_trainlist.txt").write_text("00001/0001\n00001/0002\n")
+    (tmp_path / "vimeo_septuplet/sep_testlist.txt").write_text("00002/0003\n")
+    cfg = load_config("edvr/edvr_l_x4_sr_vimeo90k", settings={"data.data_dir": str(tmp_path)})
+    windows = training_windows(cfg, training_clips(cfg))
+    assert len(windows) == 2
+    clips = evaluation_clips(cfg)
+    assert [(clip.name, len(clip.lq)) for clip in clips] == [("00002/0003", 7)]
+    network = runner(Mixture(scale=4, num_frame=7, center_frame_idx=3))
+    found = evaluate_model(network, clips, protocol_of(cfg), baseline=False)
+    assert found["total"]["frames"] == 1
+    assert found["videos"][0]["per_frame"][0]["frame"] == "im4.png"

@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import zipfile
 
 import keras
 import numpy as np
@@ -12,10 +13,10 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.models.builder import build_model
 from ascendvsr.models.detect import detect
-from ascendvsr.weights import load_checkpoint, load_state_dict, load_weights, save_weights, state_dict
-from ascendvsr.weights.names import named_layers
+from ascendvsr.weights import load_checkpoint, load_state_dict, load_weights, save_weights, state_dict, torch_writer
+from ascendvsr.weights.names import named_constants, named_layers
 from tests.ascendvsr.weights.torch_bytes import TorchFile
-from tests.support import TINY_EDVR
+from tests.support import TINY_CDVD_TSP, TINY_EDVR, TINY_PVDNET, TINY_RVRT
 
 
 class Block(keras.layers.Layer):
@@ -299,9 +300,116 @@ def test_a_damaged_file_is_named(network, tmp_path, kind, length):
     assert_same(state_dict(network), random_state(NAMES))
 
 
-def test_another_ending_is_refused(network, tmp_path):
-    with pytest.raises(InputError, match=r"weights\.pth"):
-        save_weights(network, tmp_path / "weights.pth")
+@pytest.mark.parametrize("name", ["weights.h5", "weights", "weights.pth.txt", "weights.npz"])
+def test_another_ending_is_refused(network, tmp_path, name):
+    with pytest.raises(InputError, match=rf"\.weights\.h5, \.safetensors, \.pth, \.pt, not to .*{name}"):
+        save_weights(network, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth", "weights.pt"])
+def test_other_programs_files_are_read_as_what_was_saved(network, tmp_path, name):
+    path = tmp_path / name
+    save_weights(network, path)
+    assert_same(load_checkpoint(path), state_dict(network))
+    other = Network()
+    assert load_weights(other, path).complete
+    assert_same(state_dict(other), state_dict(network))
+
+
+def test_safetensors_are_read_by_their_library(network, tmp_path):
+    from safetensors import safe_open
+    from safetensors.numpy import load_file
+
+    save_weights(network, tmp_path / "weights.safetensors")
+    assert_same(load_file(tmp_path / "weights.safetensors"), state_dict(network))
+    with safe_open(tmp_path / "weights.safetensors", "numpy") as file:
+        assert file.metadata() == {"format": "pt"}
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_torch_files_are_read_by_pytorch_as_data_alone(network, tmp_path, mmap):
+    torch = pytest.importorskip("torch", reason="PyTorch reads the file; it is not installed")
+    save_weights(network, tmp_path / "weights.pth")
+    tree = torch.load(tmp_path / "weights.pth", weights_only=True, mmap=mmap)
+    assert list(tree) == ["params"]
+    assert_same({name: tensor.numpy() for name, tensor in tree["params"].items()}, state_dict(network))
+    assert all(tensor.is_contiguous() for tensor in tree["params"].values())
+
+
+def test_a_torch_file_of_every_type_and_shape_is_read_by_pytorch(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch reads the file; it is not installed")
+    shapes = [(), (0,), (1,), (3, 0, 2), (2, 3, 4, 5, 6)]
+    types = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64"]
+    arrays = {
+        f"{dtype} {shape}": np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+        for dtype in types
+        for shape in shapes
+    }
+    torch_writer.write(tmp_path / "all.pth", arrays | {"in": {"a": {"transposed": np.eye(3, 4).T}}})
+    tree = torch.load(tmp_path / "all.pth", weights_only=True)
+    np.testing.assert_array_equal(tree.pop("in")["a"]["transposed"].numpy(), np.eye(3, 4).T)
+    assert_same({name: tensor.numpy() for name, tensor in tree.items()}, arrays)
+
+
+def test_every_storage_begins_where_memory_can_map_it(network, tmp_path):
+    save_weights(network, tmp_path / "weights.pth")
+    with zipfile.ZipFile(tmp_path / "weights.pth") as archive:
+        members = archive.infolist()
+        whole = (tmp_path / "weights.pth").read_bytes()
+        for member in members:
+            length = int.from_bytes(whole[member.header_offset + 28 : member.header_offset + 30], "little")
+            begins = member.header_offset + 30 + len(member.filename) + length
+            assert begins % 64 == 0
+            assert whole[begins : begins + member.file_size] == archive.read(member)
+
+
+ORIGINALS = {
+    "EDVR": (TINY_EDVR, "params", "pcd_align.cas_dcnpack.weight"),
+    "PVDNet": (TINY_PVDNET, "", "module.PVDNet.RB_end.0.weight"),
+    "RVRT": (TINY_RVRT, "params", "spynet.mean"),
+    "CDVDTSP": (TINY_CDVD_TSP, "", "recons_net.inBlock.0.0.weight"),
+    "DBN": ({"model.name": "DBN", "model.scale": 1}, "state_dict", "model.dbn_net."),
+}
+
+
+@pytest.mark.parametrize("name", list(ORIGINALS))
+def test_a_torch_file_lies_as_the_original_keeps_it_with_its_constants(tmp_path, name):
+    settings, key, some_name = ORIGINALS[name]
+    model = build_model(load_config(settings=settings))
+    path = tmp_path / "weights.pth"
+    save_weights(model, path)
+    with zipfile.ZipFile(path) as archive:
+        described = archive.read("archive/data.pkl")
+    for word in filter(None, (key, some_name)):
+        assert word.encode() in described
+    arrays = load_checkpoint(path)
+    constants = named_constants(model)
+    assert arrays.keys() == state_dict(model).keys() | constants.keys()
+    assert bool(constants) == (name == "RVRT")
+    other = build_model(load_config(settings=settings))
+    load_weights(other, path)
+    assert_same(state_dict(other), state_dict(model))
+    detect(arrays)
+
+
+def test_the_command_writes_what_other_programs_read(ascendvsr, tmp_path, tiny_edvr_checkpoint):
+    from safetensors.numpy import load_file
+
+    out = tmp_path / "edvr.safetensors"
+    done = ascendvsr("convert", tiny_edvr_checkpoint, out)
+    assert done.returncode == 0, done.stderr
+    assert "EDVR, 8 channels" in done.stdout
+    assert_same(load_file(out), load_checkpoint(tiny_edvr_checkpoint))
+
+
+@pytest.mark.parametrize("words", [("no.pth", "out.pth"), ("", "out.bin"), ("", "out.pth", "--weights", "ema")])
+def test_the_command_refuses_in_one_line(ascendvsr, tmp_path, tiny_edvr_checkpoint, words):
+    source, out, *options = words
+    done = ascendvsr("convert", source or tiny_edvr_checkpoint, tmp_path / out, *options)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / out).exists()
 
 
 def test_a_failed_save_leaves_the_old_file(network, tmp_path):

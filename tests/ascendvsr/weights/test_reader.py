@@ -399,3 +399,15 @@ def test_damage_never_gives_anything_but_arrays_or_an_input_error(tmp_path, form
     path.write_bytes(damaged)
     with contextlib.suppress(InputError):
         assert all(isinstance(array, np.ndarray) for array in load_checkpoint(path).values())
+
+
+@pytest.mark.parametrize("named", ["EDVR-600000", "EDVR-600000.index", "EDVR-600000.data-00000-of-00001", "."])
+def test_checkpoints_of_the_tensorflow_release_are_refused_with_the_reason(tmp_path, named):
+    """As TensorFlow writes them today: the format is that of TensorFlow 1."""
+    import tensorflow as tf
+
+    tf.train.Checkpoint(kernel=tf.Variable([1.0, 2.0])).write(str(tmp_path / "EDVR-600000"))
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "EDVR-600000"\n')
+    assert (tmp_path / "EDVR-600000.index").exists()
+    with pytest.raises(InputError, match="as the TensorFlow EDVR release wrote them: its network pads"):
+        load_checkpoint(tmp_path / named)
