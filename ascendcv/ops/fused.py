@@ -9,7 +9,6 @@ NVIDIA GPUs and nvcc is on PATH, the same operations get kernels for these GPUs 
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import importlib
@@ -22,11 +21,13 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 from ascendcv.utils.errors import InputError
-from ascendcv.utils.files import atomic_path
+from ascendcv.utils.files import atomic_path, user_id
 
 SOURCES = Path(__file__).parent / "csrc"
 
@@ -104,7 +105,7 @@ def library() -> Path:
     folder = _cache_folder()
     path = folder / f"fused-{_key()}.so"
     if not _whole(path):
-        with _lock(path.with_suffix(".lock")):
+        with FileLock(path.with_suffix(".lock")):
             if not _whole(path):
                 _build(path)
     return path
@@ -171,7 +172,7 @@ def _build(path: Path, gpu_targets: Sequence[str] | None = None) -> None:
         for source in sorted(SOURCES.glob("*.cu")) if gpu_targets else ():
             objects.append(f"{folder}/{source.stem}.o")
             targets = [f"-gencode=arch={target.replace('sm', 'compute')},code={target}" for target in gpu_targets]
-            _run([shutil.which("nvcc"), *CUDA_FLAGS, *targets, "-c", str(source), "-o", objects[-1]])
+            _run([shutil.which("nvcc") or "nvcc", *CUDA_FLAGS, *targets, "-c", str(source), "-o", objects[-1]])
         cuda = [*objects, "-DASCENDCV_CUDA", *_cuda_runtime()] if objects else []
         command = [compiler, *FLAGS, "-x", "c++", "-", "-x", "none", *cuda, *_tensorflow_flags(), *_extra_flags()]
         _run([*command, "-o", str(temporary)], unit)
@@ -208,21 +209,15 @@ def _whole(path: Path) -> bool:
 def _cache_folder() -> Path:
     """The user's cache folder, or one of the user's own for temporary files where that cannot be written."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    temporary = Path(tempfile.gettempdir()) / f"ascendcv-{os.getuid()}"
+    temporary = Path(tempfile.gettempdir()) / f"ascendcv-{user_id()}"
     for folder in (Path(home) / "ascendcv", temporary):
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # A folder that somebody else made in /tmp may hold somebody else's library.
-            if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
+            own = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+            if own and os.access(folder, os.W_OK):
                 return folder
     raise BuildError(f"the compiled kernels need a folder to stay in, and {home} and {temporary} cannot be written")
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def main() -> int:

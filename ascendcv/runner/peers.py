@@ -77,6 +77,15 @@ class StepDone(Hook):
         self.step_done()
 
 
+def quiet_collectives() -> None:
+    """Keeps TensorFlow, which is not imported yet, from writing a dozen lines when it cannot reach a worker.
+
+    One line of this module says the same. Who asks for messages, by a level of 0 or 1, still gets them.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") not in ("0", "1"):
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
 def missing_workers(cluster: Cluster) -> str:
     """'worker 1 (node1:29500) does not answer any more', of the first that does not; '' where all do."""
     for index, worker in enumerate(cluster.workers):

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import getpass
 import os
 import shutil
 import sys
@@ -61,6 +62,11 @@ def remove_folder(path: str | os.PathLike) -> None:
     retired = _temporary_name(Path(path))
     os.rename(path, retired)
     shutil.rmtree(retired, ignore_errors=True)
+
+
+def user_id() -> str:
+    """What tells users of one machine apart in the names of shared files."""
+    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
 
 
 def _temporary_name(path: Path) -> Path:

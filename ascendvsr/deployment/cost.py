@@ -16,7 +16,6 @@ import contextlib
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -226,18 +225,18 @@ def _measure(path: str, height: str, width: str) -> None:
     from ascendcv.runner.device import prepare_devices
     from ascendvsr.config import load_config
     from ascendvsr.models.builder import build_model
+    from ascendvsr.restoration.memory import largest_so_far
 
     cfg = load_config(path)
     (device,) = prepare_devices(cfg.device, cfg.device_ids[:1], num_threads=cfg.num_threads)
     function, shapes = _one_call(cfg, build_model(cfg), int(height), int(width))
     frames = [tf.zeros(shape) for shape in shapes]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = largest_so_far()
     tf.function(function)(*frames)
     if device.startswith("GPU"):
         found = {"device": device, "peak": tf.config.experimental.get_memory_info(device)["peak"]}
     else:
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found = {"before": before << 10, "peak": after << 10}
+        found = {"before": before, "peak": largest_so_far()}
     print(json.dumps(found))
 
 

@@ -36,12 +36,19 @@ def peak_memory(work: Callable[[], object]) -> int:
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-        work()
-        status = Path("/proc/self/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
-    import resource  # not on Windows
-
     work()
+    with contextlib.suppress(OSError):
+        if found := re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text()):
+            return int(found[1]) << 10
+    return largest_so_far()
+
+
+def largest_so_far() -> int:
+    """The most memory in bytes that this process has held. Raises `InputError` on Windows."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        raise InputError("memory is measured on Linux and macOS: leave --memory out on this system") from None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak << 10
 

@@ -1,0 +1,32 @@
+"""MLflow."""
+
+import importlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from ascendcv.runner.hooks.tracker import Tracker
+
+
+class MLflow(Tracker):
+    """Scalars and pictures in a run of MLflow, at the server that MLFLOW_TRACKING_URI names."""
+
+    extra = "mlflow"
+
+    def begin(self, run_id: str) -> str:
+        self._mlflow = importlib.import_module("mlflow")
+        self._mlflow.set_experiment(self.project)
+        if run_id:
+            return self._mlflow.start_run(run_id=run_id).info.run_id
+        run = self._mlflow.start_run(run_name=self.name)
+        # A parameter of MLflow has 6000 characters at most.
+        self._mlflow.log_params({name: str(value)[:500] for name, value in self.settings.items()})
+        return run.info.run_id
+
+    def log(self, step: int, scalars: Mapping[str, float], pictures: Mapping[str, np.ndarray]) -> None:
+        self._mlflow.log_metrics({name: float(value) for name, value in scalars.items()}, step=step)
+        for name, picture in pictures.items():
+            self._mlflow.log_image(picture, artifact_file=f"{name.replace('/', '_')}/{step:08d}.png")
+
+    def finish(self) -> None:
+        self._mlflow.end_run()

@@ -1,0 +1,1 @@
+"""A first look: a clip that ships, and a sample that is made."""

@@ -1,0 +1,117 @@
+"""`restore --cluster` and `--devices`: parts of clips as tasks of worker processes, which keep their network."""
+
+import argparse
+import json
+import operator
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from ascendcv.dataloader.segments import join_parts, part_is_complete, segment_folder
+from ascendvsr.restoration.jobs import Job
+from ascendvsr.restoration.parts import Piece
+from ascendvsr.scaling.tasks import Engine, run_tasks, threads_of
+
+if TYPE_CHECKING:
+    from ascendvsr.restoration.command import Clip
+
+
+@dataclass
+class Divided:
+    """A clip that a cluster restores.
+
+    Attributes:
+        count: into how many pieces it is divided.
+        pieces: the piece of a number, from 1; None: the clip is one task, and nothing is joined.
+    """
+
+    job: Job
+    clip: "Clip"
+    count: int
+    pieces: Callable[[int], Piece] | None
+
+    def is_done(self, piece: Piece) -> bool:
+        """Whether an earlier run has made it; of a folder of frames its task finds out."""
+        clip = self.clip
+        part = piece.of_video(clip.whole.footage.offset)
+        return clip.is_video and part_is_complete(Path(clip.target), clip.facts, part)
+
+    def join(self) -> str:
+        """Makes one file of the pieces; gives the line that tells of the clip."""
+        notes: list[str] = []
+        if self.pieces and self.clip.is_video:
+            join_parts(Path(self.clip.target), self.clip.whole.footage, notes)
+        return "\n".join([*notes, f"{self.clip.target}: restored in {self.count} parts"])
+
+
+def restore_on(
+    engine: Engine, clips: Sequence[Divided], arguments: argparse.Namespace, say: Callable[[str], None]
+) -> None:
+    """Restores the pieces of all clips on the workers, and tells of each clip as it is complete.
+
+    A worker loads the network once. Pieces are written beside the target, in a folder that all hosts share, and
+    joined here; those that are complete are not made again with `--resume`.
+    """
+    settings = list(arguments.settings)
+    if "num_threads" not in settings[::2] and threads_of(engine):
+        settings += ["num_threads", str(threads_of(engine))]
+    common = vars(arguments) | {"settings": settings, "cluster": None, "devices": None}
+    asked: list[Divided] = []
+
+    def tasks() -> Iterator[dict[str, Any]]:
+        for divided in clips:
+            if not arguments.resume and divided.clip.is_video:
+                shutil.rmtree(segment_folder(Path(divided.clip.target)), ignore_errors=True)
+            for number in range(1, divided.count + 1):
+                piece = divided.pieces(number) if divided.pieces else None
+                if piece and arguments.resume and divided.is_done(piece):
+                    continue
+                asked.append(divided)
+                yield {
+                    "arguments": common,
+                    "folder": os.getcwd(),
+                    "job": asdict(divided.job),
+                    "piece": asdict(piece) if piece else None,
+                }
+
+    left = list(clips)
+    total = sum(operator.length_hint(divided.clip.whole) for divided in clips)
+    with tqdm(
+        desc="restoring", total=total or None, unit="frame", leave=False, disable=not sys.stderr.isatty()
+    ) as bar:
+        results = run_tasks(restore_task, tasks(), engine, done=lambda index, count: bar.update(count), say=say)
+        for index, _ in enumerate(results):
+            # Clips before the one that this task belongs to are complete: results come in order.
+            while left[0] is not asked[index]:
+                say(left.pop(0).join())
+        for divided in left:
+            say(divided.join())
+
+
+_kept: dict[str, tuple] = {}
+_one_at_a_time = threading.Lock()
+
+
+def restore_task(task: dict[str, Any]) -> int:
+    """Restores a piece of a clip in a worker process; gives how many frames it has."""
+    from ascendvsr.commands import restorer
+    from ascendvsr.restoration.command import restore_piece
+
+    with _one_at_a_time:
+        os.chdir(task["folder"])
+        arguments = argparse.Namespace(**task["arguments"])
+        key = json.dumps(task["arguments"], sort_keys=True, default=str)
+        if key not in _kept:
+            _kept.clear()
+            cfg, card, network, exported = restorer(arguments)
+            _kept[key] = (cfg, card, network(), exported)
+        cfg, card, runner, exported = _kept[key]
+        piece = Piece(**task["piece"]) if task["piece"] else None
+        return restore_piece(arguments, cfg, card, runner, exported, Job(**task["job"]), piece)
