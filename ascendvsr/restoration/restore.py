@@ -94,6 +94,7 @@ def restore_frames(
     watch: Watcher | None = None,
     lead: int = 0,
     progress: bool = True,
+    count: int | None = None,
 ) -> Rates:
     """The work of `restore` on an opened source and sink.
 
@@ -102,6 +103,7 @@ def restore_frames(
         watch: called with each frame and what became of it.
         lead: how many frames at the beginning are there only for what the network sees around the others.
     """
+        count: how many frames behind those are written; what comes after them is there to be seen, too. None: all.
     originals: deque[Frame] = deque()
     rates = Rates()
 
@@ -111,19 +113,21 @@ def restore_frames(
             yield to_unit_rgb(frame.pixels)
 
     with sink as write, contextlib.closing(prefetch(timed(_frames(source), rates))) as frames:
-        restored = _computed(
-            rates,
-            (
-                pixels
-                for shot in shots(mark(frames))
-                for pixels in restored_frames(runner, inputs(shot), settings, sigma=sigma)
-            ),
-        )
+    def computed(frames: Iterable[Frame]) -> Iterator[np.ndarray]:
+        left = lead
+        for shot in shots(mark(frames)):
+            for pixels in restored_frames(runner, inputs(shot), settings, sigma=sigma, skip=left):
+                left = max(left - 1, 0)
+                yield pixels
+
+        restored = _computed(rates, computed(frames))
         if progress:
             name = getattr(source, "name", "frames")
             restored = report_progress(restored, operator.length_hint(source), name, rates)
         for number, values in enumerate(restored):
             frame = originals.popleft()
+            if count is not None and number == lead + count:
+                break
             if number < lead:
                 continue
             pixels = to_pixels(values, frame.pixels, runner.scale)

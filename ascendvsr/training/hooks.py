@@ -11,6 +11,7 @@ from ascendcv.runner.hooks.csv_file import CsvFile
 from ascendcv.runner.hooks.epochs import Epochs
 from ascendcv.runner.hooks.hook import Hook, InEpochs
 from ascendcv.runner.hooks.log_line import LogLine
+from ascendcv.runner.hooks.mlflow import MLflow
 from ascendcv.runner.hooks.nonfinite import NonFiniteWatch
 from ascendcv.runner.hooks.notify import Notify
 from ascendcv.runner.hooks.offsets import OffsetMagnitude
@@ -19,7 +20,9 @@ from ascendcv.runner.hooks.samples import Samples
 from ascendcv.runner.hooks.saver import CheckpointSaver
 from ascendcv.runner.hooks.sources import Sources
 from ascendcv.runner.hooks.tensorboard import TensorBoard
+from ascendcv.runner.hooks.trackio import Trackio
 from ascendcv.runner.hooks.validation import Validation as ValidationHook
+from ascendcv.runner.hooks.wandb import WandB
 from ascendcv.runner.updates import Batch
 from ascendvsr.evaluation.scoring import evaluate_model
 from ascendvsr.models.keras_runner import KerasRunner
@@ -27,6 +30,9 @@ from ascendvsr.models.training import Training
 from ascendvsr.training.offsets import offset_magnitudes
 from ascendvsr.training.plan import Plan, Validation
 from ascendvsr.weights.mapping import save_weights
+
+
+_TRACKERS = {"wandb": WandB, "mlflow": MLflow, "trackio": Trackio}
 
 
 def make_hooks(plan: Plan, training: Training) -> list[Hook]:
@@ -65,6 +71,10 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
         ),
         Plots(log / "log.csv", output_dir / "plots"),
     ]
+    # Before the checkpoint, which keeps the id of the run at the service.
+    place = next(at for at, hook in enumerate(hooks) if isinstance(hook, CheckpointSaver))
+    names = (solver.tracker_project, output_dir.name)
+    hooks[place:place] = [_TRACKERS[tracker](*names, plan.noted) for tracker in solver.trackers]
     if solver.notify_command:
         hooks.append(Notify(solver.notify_command, epochs))
     if solver.save_sources:

@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 from ascendcv.runner.cluster import check_port
 from ascendcv.runner.logs import logging_to
-from ascendcv.runner.peers import StepDone, ending_together
+from ascendcv.runner.peers import StepDone, ending_together, quiet_collectives
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import save_config
@@ -38,6 +38,8 @@ def train(cfg: CfgNode) -> None:
             stack.enter_context(_only_run_in(output_dir))
             if plan.store.newest() != plan.newest:
                 raise InputError(f"another training has written into {output_dir} just now: start this one again")
+        if plan.cluster:
+            quiet_collectives()
         import_tensorflow()
         stack.enter_context(logging_to(output_dir / "log" / f"train-{time}.log" if plan.is_chief else None))
         if plan.is_chief:
