@@ -1,11 +1,10 @@
 """PSNR and SSIM of a network on clips with ground truth, beside those of bicubic upsampling."""
 
 import contextlib
-import csv
 import functools
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ from yacs.config import CfgNode
 
 from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.frame_sink import Write, open_sink
-from ascendcv.utils.files import atomic_path
 from ascendvsr.datasets import evaluation_clips
+from ascendvsr.evaluation import results
 from ascendvsr.evaluation.protocols import protocol_of
 from ascendvsr.evaluation.scoring import NOISE_SEED, evaluate_model, require_frames, require_ground_truth
 from ascendvsr.models.card import Card
+from ascendvsr.restoration.board import Board, require_tensorboard
 from ascendvsr.restoration.inference import clip_folder
 from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import read_settings
@@ -30,32 +30,36 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     The lines `Evaluate 000`, `Video 000 PSNR = ...`, `Inference time: ...` (milliseconds of the network per frame)
     and the last one, `PSNR = ...`, are those of the TensorFlow release.
 
-    The numbers go to metrics.json and metrics.csv in `result_folder`, with the protocol by which they were found;
-    those of the last evaluation stand in output_dir/result too. With `eval.save_images` the restored frames go to
-    CLIP/FOLDER in that folder. All headers are checked before `network()` is called, which gives the runner.
-    Returns what metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
+    The numbers go to the files of `ascendvsr.evaluation.results` in `result_folder`, with the protocol by which
+    they were found; those of the last evaluation stand in output_dir/result too. With `eval.save_images` the
+    restored frames go to CLIP/FOLDER in that folder, with `eval.tensorboard` scores and pictures to its folder
+    tensorboard. All headers are checked before `network()` is called, which gives the runner. Returns what
+    metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
     """
     protocol = protocol_of(cfg)
     clips = evaluation_clips(cfg)
     require_ground_truth(clips)
     require_frames(clips, protocol)
-    settings, sigma = read_settings(cfg, card), read_noise_level(cfg, card)
+    settings, sigma = protocol.applied(read_settings(cfg, card)), read_noise_level(cfg, card)
     for clip in clips:
         sigma_of(sigma, clip.name)
+    if cfg.eval.tensorboard:
+        require_tensorboard()
     runner = network()
     named = f"{protocol.name}: " if cfg.eval.protocol else ""
     adds_noise = sigma is not None and clips[0].lq == clips[0].gt
     folder = result_folder(cfg)
-    numbers = evaluate_model(
-        runner,
-        clips,
-        protocol,
-        settings,
-        sigma=sigma,
-        sink=functools.partial(image_sink, cfg, folder) if cfg.eval.save_images else None,
-        begin=lambda clip: print(f"Evaluate {clip.name}", flush=True),
-        report=lambda video: _print_video(video, named),
-    )
+    with Board(folder / "tensorboard", runner) if cfg.eval.tensorboard else contextlib.nullcontext() as board:
+        numbers = evaluate_model(
+            runner,
+            clips,
+            protocol,
+            settings,
+            sigma=sigma,
+            sink=functools.partial(_sink, cfg, folder, board) if cfg.eval.save_images or board else None,
+            begin=lambda clip: print(f"Evaluate {clip.name}", flush=True),
+            report=functools.partial(_report, named, board),
+        )
     if not (cfg.eval.protocol and protocol.mean_of_videos):
         print(named + summary("total, mean over all frames", numbers["total"]))
     if protocol.mean_of_videos or (len(clips) > 1 and not cfg.eval.protocol):
@@ -77,11 +81,8 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     }
     print(f"protocol {protocol.name}: {protocol.facts}; window ends: {settings.window_ends}")
     result = {"network": card.name, "protocol": facts} | numbers
-    for place in (folder, Path(cfg.output_dir, "result")):
-        _write_csv(place / "metrics.csv", result)
-        with atomic_path(place / "metrics.json") as temporary:
-            temporary.write_text(json.dumps(_finite(result), indent=1) + "\n")
-    print(f"written: {folder / 'metrics.json'}, {folder / 'metrics.csv'}")
+    results.write_numbers(Path(cfg.output_dir, "result"), result)
+    print(f"written: {', '.join(map(str, results.write(folder, result)))}")
     means = numbers["mean_of_videos" if protocol.mean_of_videos else "total"]
     print(f"PSNR = {means['psnr']}")
     return result
@@ -124,7 +125,9 @@ def _data(cfg: CfgNode) -> Path:
     return Path(cfg.data.data_dir, "sets" if cfg.data.layout == "reds" else "", cfg.data.eval_set)
 
 
-def _print_video(video: Mapping[str, Any], named: str) -> None:
+def _report(named: str, board: Board | None, video: Mapping[str, Any]) -> None:
+    if board is not None:
+        board.score(video["name"], video["per_frame"])
     print(f"Video {video['name']} PSNR = {video['psnr']}")
     print(f"\tInference time: {video['ms_per_frame']:.2f}")
     print(named + summary(video["name"], video), flush=True)
@@ -149,6 +152,14 @@ def summary(name: str, numbers: Mapping[str, float]) -> str:
     return f"{name}: " + "; ".join(parts)
 
 
+@contextlib.contextmanager
+def _sink(cfg: CfgNode, folder: Path, board: Board | None, clip: Clip) -> Iterator[Write]:
+    """Where the restored frames of a clip go: to files, to TensorBoard, or both."""
+    with contextlib.ExitStack() as stack:
+        write = stack.enter_context(image_sink(cfg, folder, clip)) if cfg.eval.save_images else None
+        yield write if board is None else stack.enter_context(board.watching(clip, write))
+
+
 def image_sink(cfg: CfgNode, folder: Path, clip: Clip) -> contextlib.AbstractContextManager[Write]:
     """Where the restored frames of a clip go: NAME/FOLDER in `folder`."""
     return open_sink(
@@ -156,26 +167,3 @@ def image_sink(cfg: CfgNode, folder: Path, clip: Clip) -> contextlib.AbstractCon
         num_threads=cfg.writer_num_threads,
         queue_size=cfg.writer_queue_size,
     )
-
-
-def _write_csv(path: Path, result: dict) -> None:
-    """One row a frame; the protocol has columns of its own, so that rows of several runs can be joined."""
-    facts = result["protocol"]
-    protocol = {"protocol": facts["name"]}
-    protocol |= {key: facts[key] for key in ("facts", "window_ends", "sigma", "precision", "checkpoint")}
-    rows = [
-        {"video": video["name"]} | frame | protocol for video in result["videos"] for frame in video["per_frame"]
-    ]
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _finite(value: object) -> object:
-    """The same tree with infinite PSNR, of identical images, as the word: JSON has no such number."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return "inf" if value == float("inf") else value

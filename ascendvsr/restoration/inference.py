@@ -1,21 +1,25 @@
 """The command `inference` of the TensorFlow release: `restore` by the settings of a configuration."""
 
+import contextlib
+import operator
 import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 from yacs.config import CfgNode
 
 from ascendcv.dataloader.clips import Clip
-from ascendcv.dataloader.frame_sink import open_sink
+from ascendcv.dataloader.frame_sink import Sink, open_sink
 from ascendcv.dataloader.frame_source import ImageSource, Source, VideoSource, clip_folders, open_source
 from ascendcv.utils.errors import InputError
 from ascendvsr.datasets import evaluation_clips
+from ascendvsr.restoration.board import Board, require_tensorboard
 from ascendvsr.models.card import Card
-from ascendvsr.restoration.restore import marker, restore_frames
+from ascendvsr.restoration.restore import Watcher, marker, restore_frames
 from ascendvsr.restoration.runner import Runner
-from ascendvsr.restoration.settings import read_settings
+from ascendvsr.restoration.settings import Settings, read_settings
 from ascendvsr.restoration.sigma import read_noise_level, sigma_of
 
 
@@ -26,8 +30,10 @@ def inference(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> None:
     NAME/FOLDER/FRAME.png below output_dir/inference_result_dir, as the TensorFlow release put it. All inputs
     are checked before `network()` is called, which gives the runner. Clips are restored as one shot each, as the
     papers do.
-    Raises what `restore` raises.
+    With `eval.tensorboard`, pictures go to output_dir/log/tensorboard/inference. Raises what `restore` raises.
     """
+    if cfg.eval.tensorboard:
+        require_tensorboard()
     jobs = _jobs(cfg)
     for source, _ in jobs:
         for note in source.notes:
@@ -46,14 +52,32 @@ def inference(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> None:
         for source, target in jobs
     ]
     runner = network()
-    for (source, target), sink, level in zip(jobs, sinks, levels, strict=True):
-        said = len(source.notes)
-        start = time.perf_counter()
-        count = restore_frames(runner, source, sink, settings, sigma=level, mark=marker("off")).frames
-        seconds = time.perf_counter() - start
-        for note in [*source.notes[said:], *sink.notes]:
-            print(note)
-        print(f"{target}: {count} frames, {1000 * seconds / count:.0f} ms per frame", flush=True)
+    board = None
+    if cfg.eval.tensorboard:
+        board = Board(Path(cfg.output_dir, "log/tensorboard/inference"), runner)
+    with board or contextlib.nullcontext():
+        for (source, target), sink, level in zip(jobs, sinks, levels, strict=True):
+            watch = board and board.watch(Path(source.name).name, operator.length_hint(source))
+            _restore(runner, source, target, sink, settings, level, watch)
+
+
+def _restore(
+    runner: Runner,
+    source: Source,
+    target: Path,
+    sink: Sink,
+    settings: Settings,
+    level: float | np.ndarray | None,
+    watch: Watcher | None,
+) -> None:
+    """Restores one clip, and says how long that took."""
+    said = len(source.notes)
+    start = time.perf_counter()
+    count = restore_frames(runner, source, sink, settings, sigma=level, mark=marker("off"), watch=watch).frames
+    seconds = time.perf_counter() - start
+    for note in [*source.notes[said:], *sink.notes]:
+        print(note)
+    print(f"{target}: {count} frames, {1000 * seconds / count:.0f} ms per frame", flush=True)
 
 
 def _jobs(cfg: CfgNode) -> list[tuple[Source, Path]]:
