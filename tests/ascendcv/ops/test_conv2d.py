@@ -33,9 +33,13 @@ def by_definition(x, kernel, bias=None, activation=None, residual=None, residual
     return y + residual if residual is not None and residual_place == "after" else y
 
 
-def assert_close(found, expected) -> None:
-    """Within the rounding errors of float32, which grow with the largest value and not with each one's own."""
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * max(np.abs(expected).max(initial=0), 1e-3))
+def assert_close(found, expected, terms) -> None:
+    """Within the rounding errors of float32, which grow with what is added up and not with the sum.
+
+    Args:
+        terms: the sums of the absolute values of what is added.
+    """
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(terms).max(initial=1e-30))
 
 
 def _operators(x, kernel, bias, residual):
@@ -71,19 +75,25 @@ def test_values_and_gradients_are_what_the_definition_says(
     with tf.GradientTape() as tape:
         tape.watch(watched)
         y = conv2d(*arguments[:3], residual=arguments[3], impl=impl, **options)
-    assert_close(y, by_definition(x, kernel, bias, residual=residual, **options))
 
     doubles = [None if tensor is None else tf.cast(tensor, tf.float64) for tensor in arguments]
-    exact_watched = [tensor for tensor in doubles if tensor is not None]
-    with tf.GradientTape() as exact_tape:
-        exact_tape.watch(exact_watched)
+    absolute = [None if tensor is None else tf.abs(tensor) for tensor in doubles]
+    exact_watched, terms_watched = (
+        [tensor for tensor in some if tensor is not None] for some in (doubles, absolute)
+    )
+    with tf.GradientTape(persistent=True) as exact_tape:
+        exact_tape.watch([*exact_watched, *terms_watched])
         exact = conv2d(*doubles[:3], residual=doubles[3], impl="tf", **options)
+        terms = conv2d(*absolute[:3], residual=absolute[3], impl="tf", **options)
+    assert_close(y, by_definition(x, kernel, bias, residual=residual, **options), terms)
+
     # Where a value nearly is 0 the activation's slope is anybody's guess.
     weights = np.where(np.abs(_before_activation(doubles, options)) > 1e-4, weights, 0)
     found = tape.gradient(y, watched, tf.constant(weights, tf.float32))
     expected = exact_tape.gradient(exact, exact_watched, tf.constant(weights, tf.float64))
-    for one, other in zip(found, expected, strict=True):
-        assert_close(one, other.numpy())
+    terms = exact_tape.gradient(terms, terms_watched, tf.constant(np.abs(weights), tf.float64))
+    for one, other, sums in zip(found, expected, terms, strict=True):
+        assert_close(one, other.numpy(), sums.numpy())
 
 
 def _before_activation(arguments, options) -> np.ndarray:
@@ -127,7 +137,8 @@ def test_sizes_may_be_unknown_in_a_graph(impl):
 
     for batch, height, width in ((1, 3, 5), (2, 9, 20)):
         x = random(batch, height, width, 16)
-        assert_close(function(x), by_definition(x, np.asarray(kernel)))
+        terms = by_definition(np.abs(x), np.abs(kernel))
+        assert_close(function(x), by_definition(x, np.asarray(kernel)), terms)
 
 
 def kinds(function, *arguments) -> set[str]:
@@ -164,7 +175,8 @@ def test_auto_composes_what_xla_compiles(jit_compile):
     def function(x):
         return tf.cond(tf.reduce_sum(x) > 1e9, lambda: x, lambda: conv2d(x, kernel))
 
-    assert_close(function(tf.constant(x)), by_definition(x, kernel))
+    terms = by_definition(np.abs(x), np.abs(kernel))
+    assert_close(function(tf.constant(x)), by_definition(x, kernel), terms)
 
 
 def test_the_kernel_by_name_is_refused_under_xla():
