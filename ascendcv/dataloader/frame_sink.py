@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -48,6 +48,11 @@ class Sink(contextlib.AbstractContextManager):
     def seconds(self) -> float:
         return self._clock.seconds
 
+    @property
+    def waiting(self) -> int:
+        """Frames that were handed over and are not written yet."""
+        return sum(not call.done() for call in self._clock.pending)
+
     def __enter__(self) -> Write:
         token = _CLOCK.set(self._clock)
         try:
@@ -66,9 +71,12 @@ class Sink(contextlib.AbstractContextManager):
 
 
 class Clock:
-    """Seconds that work on threads took, all together."""
+    """Seconds that work on threads took, all together, and the calls that may not have ended."""
 
     seconds = 0.0
+
+    def __init__(self):
+        self.pending: set[Future] = set()
 
     def timed(self, function: Callable) -> Callable:
         """`function`, whose time counts."""
@@ -207,8 +215,8 @@ def in_background(function: Callable, num_threads: int, queue_size: int) -> Iter
     The first exception of a call is raised by the next `submit` or at the end; then, as after any exception
     inside the context, calls that have not begun are dropped and those that have are finished.
     """
-    pending = set()
-    function = _CLOCK.get(Clock()).timed(function)
+    clock = _CLOCK.get(None) or Clock()
+    pending, function = clock.pending, clock.timed(function)
 
     def collect(**options) -> None:
         done, _ = wait(pending, **options)

@@ -21,6 +21,7 @@ from ascendcv.runner.precision import LossScale
 from ascendcv.runner.schedules import Schedule
 from ascendcv.runner.signals import STOP_SIGNALS, StopSignals
 from ascendcv.runner.updates import Batch, Updates
+from ascendcv.utils import summary
 from ascendcv.utils.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -156,8 +157,9 @@ class Trainer:
                 self.batch, self.scalars, self.pictures = next(batches), {}, {}
                 self._train_on(self.batch, signals)
                 self.batch_seconds = time.perf_counter() - begin
-                for hook in self.hooks:
-                    hook.after_batch(self)
+                with summary.paused():  # hooks use the network too
+                    for hook in self.hooks:
+                        hook.after_batch(self)
                 if self._local_replicas == self._replicas:
                     self.stopped_by = signals.received  # no other worker has to learn of it first
             for hook in self.hooks:

@@ -3,6 +3,7 @@
 import contextlib
 import operator
 import os
+import sys
 import time
 import warnings
 from collections import deque
@@ -93,8 +94,8 @@ def restore_frames(
     mark: Marker,
     watch: Watcher | None = None,
     lead: int = 0,
-    progress: bool = True,
     count: int | None = None,
+    progress: bool = True,
 ) -> Rates:
     """The work of `restore` on an opened source and sink.
 
@@ -102,8 +103,8 @@ def restore_frames(
         mark: what finds the first frames of shots.
         watch: called with each frame and what became of it.
         lead: how many frames at the beginning are there only for what the network sees around the others.
-    """
         count: how many frames behind those are written; what comes after them is there to be seen, too. None: all.
+    """
     originals: deque[Frame] = deque()
     rates = Rates()
 
@@ -112,7 +113,6 @@ def restore_frames(
             originals.append(frame)
             yield to_unit_rgb(frame.pixels)
 
-    with sink as write, contextlib.closing(prefetch(timed(_frames(source), rates))) as frames:
     def computed(frames: Iterable[Frame]) -> Iterator[np.ndarray]:
         left = lead
         for shot in shots(mark(frames)):
@@ -120,14 +120,15 @@ def restore_frames(
                 left = max(left - 1, 0)
                 yield pixels
 
+    with sink as write, contextlib.closing(prefetch(timed(_frames(source), rates))) as frames:
         restored = _computed(rates, computed(frames))
         if progress:
             name = getattr(source, "name", "frames")
             restored = report_progress(restored, operator.length_hint(source), name, rates)
         for number, values in enumerate(restored):
-            frame = originals.popleft()
             if count is not None and number == lead + count:
                 break
+            frame = originals.popleft()
             if number < lead:
                 continue
             pixels = to_pixels(values, frame.pixels, runner.scale)
@@ -135,6 +136,9 @@ def restore_frames(
             if watch is not None:
                 watch(frame, pixels)
             rates.frames += 1
+        if progress and (left := getattr(sink, "waiting", 0)):
+            named = getattr(source, "name", "frames")
+            print(f"{named}: {left} frame{'s are' if left > 1 else ' is'} still being written", file=sys.stderr)
     rates.writing = getattr(sink, "seconds", 0.0)
     return rates
 

@@ -1,4 +1,4 @@
-"""The book of finished epochs: a log line, `epochs.csv`, `logbook.txt` and by choice `epochs.mat`."""
+"""The book of finished epochs: a log line, `epochs.csv` and by choice `epochs.mat`."""
 
 import importlib.util
 import logging
@@ -13,7 +13,6 @@ import numpy as np
 from ascendcv.runner.hooks.csv_file import read_rows, write_rows
 from ascendcv.runner.hooks.hook import Hook, InEpochs
 from ascendcv.runner.hooks.log_line import format_duration
-from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -28,11 +27,16 @@ class Epochs(Hook):
 
     Args:
         folder: where the files are.
-        save_mat: write `epochs.mat` too, for MATLAB and Octave; needs SciPy (`require_scipy`).
+        save_mat: write `epochs.mat` too, for MATLAB and Octave. Without SciPy installed it says so once instead.
 
     Attributes:
         line: what was logged after the last batch, if that ended an epoch, else ''.
     """
+
+    # Of the epoch so far.
+    _sums: dict[str, float]
+    _counts: dict[str, int]
+    _scores: dict[str, float]
 
     def __init__(self, folder: str | os.PathLike, save_mat: bool = False):
         self.folder = Path(folder)
@@ -44,6 +48,9 @@ class Epochs(Hook):
     def start(self, trainer) -> None:
         rows = read_rows(self.folder / "epochs.csv")
         self._rows = [row for row in rows if int(row["step"]) <= trainer.step]
+        if self.save_mat and importlib.util.find_spec("scipy") is None:
+            logger.warning("No epochs.mat: install the extra `train` (pip install 'ascendvsr[train]')")
+            self.save_mat = False
 
     def after_batch(self, trainer) -> None:
         self.line = ""
@@ -63,9 +70,7 @@ class Epochs(Hook):
         self._sums, self._counts, self._scores = state["sums"], state["counts"], state["scores"]
 
     def _begin(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
-        self._scores: dict[str, float] = {}
+        self._sums, self._counts, self._scores = {}, {}, {}
 
     def _finish(self, trainer) -> None:
         row = {"epoch": trainer.epoch, "step": trainer.step, "lr": trainer.reports[-1]["lr"]}
@@ -77,8 +82,6 @@ class Epochs(Hook):
         self.line = format_epoch(row)
         logger.info(self.line)
         write_rows(self.folder / "epochs.csv", self._rows)
-        with atomic_path(self.folder / "logbook.txt") as temporary:
-            temporary.write_text("".join(f"{format_epoch(row)}\n" for row in self._rows))
         if self.save_mat:
             self._write_mat()
 
@@ -93,12 +96,6 @@ class Epochs(Hook):
         }
         with atomic_path(self.folder / "epochs.mat") as temporary:
             savemat(temporary, arrays)
-
-
-def require_scipy() -> None:
-    """Raises `InputError` where SciPy, which writes `.mat` files, is missing."""
-    if importlib.util.find_spec("scipy") is None:
-        raise InputError("epochs.mat needs SciPy, which is not installed: pip install scipy")
 
 
 def format_epoch(row: dict[str, Any]) -> str:

@@ -24,9 +24,16 @@ class Notify(Hook):
     def after_batch(self, trainer) -> None:
         if not self.epochs.line:
             return
-        options = {"input": f"{self.epochs.line}\n", "text": True, "capture_output": True, "timeout": self.timeout}
         try:
-            done = subprocess.run(self.command, shell=True, start_new_session=True, **options)
+            done = subprocess.run(
+                self.command,
+                shell=True,
+                start_new_session=True,
+                input=f"{self.epochs.line}\n",
+                text=True,
+                capture_output=True,
+                timeout=self.timeout,
+            )
         except (OSError, subprocess.SubprocessError) as error:
             logger.warning("The notify command failed: %s", error)
             return

@@ -1,6 +1,6 @@
 """The program that trained, kept beside what it made."""
 
-import importlib.util
+import importlib
 import os
 import zipfile
 from collections.abc import Sequence
@@ -24,11 +24,14 @@ class Sources(Hook):
             write_sources(temporary, self.packages)
 
 
+_WRITTEN = (".py", ".yaml", ".html", ".cc", ".cu", ".h")
+
+
 def write_sources(path: str | os.PathLike, packages: Sequence[str]) -> None:
-    """A zip file of all files of installed packages, but for compiled Python."""
+    """A zip file of what is written by hand in installed packages: programs and settings, no weights."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for package in packages:
-            (root,) = importlib.util.find_spec(package).submodule_search_locations
+            (root,) = importlib.import_module(package).__path__
             for file in sorted(Path(root).rglob("*")):
-                if file.is_file() and "__pycache__" not in file.parts:
+                if file.suffix in _WRITTEN and file.is_file():
                     archive.write(file, Path(package) / file.relative_to(root))

@@ -19,8 +19,8 @@ class CDVDTSPUpdates(Updates):
     """The update on a batch {'lq': [B,T,h,w,3], 'gt': [B,T,h,w,3]}; see `ascendcv.runner.updates`.
 
     The loss is a weighted sum of terms, each the mean over the frames that it looks at. Reported are each term as
-    'loss/l1', 'loss/hem', 'loss/ms_ssim', its part of every stage as 'loss/l1_stage1', ..., and 'psnr' (dB) of the
-    last frame.
+    'loss/l1', 'loss/hem', 'loss/ms_ssim', its part of every stage as 'loss/l1_stage1', ..., and of the last frame
+    'psnr' (dB) and, where the loss has it, 'ms_ssim'.
 
     Args:
         weights: of the terms 'l1', 'hem' and 'ms_ssim' (1 - MS-SSIM); those of weight 0 are not computed.
@@ -58,6 +58,8 @@ class CDVDTSPUpdates(Updates):
         for term, weight in self.weights.items():
             by_channel = self._by_channel(term, pred, target, batch["gt"])
             report[f"loss/{term}"] = value = ops.mean(by_channel)
+            if term == "ms_ssim":
+                report["ms_ssim"] = 1.0 - ops.mean(by_channel[-restored.shape[-1] :])
             loss = loss + weight * value
             begin = 0
             for number, (frames, _) in enumerate(pairs, start=1):

@@ -220,7 +220,7 @@ def test_the_best_validation_is_kept(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     store = CheckpointStore(tmp_path, "Tiny", keep=1)
     scores = iter([30.0, 32.5, 31.0])
-    hooks = [Validation(2, lambda model: {"psnr": next(scores)}), CheckpointSaver(store, 0, save)]
+    hooks = [Validation(2, lambda model, step: {"psnr": next(scores)}), CheckpointSaver(store, 0, save)]
     make_trainer(hooks=hooks, total_steps=7).fit()
     assert store.best() == (4, 32.5)
     assert store.steps() == [4, 7]
@@ -245,7 +245,7 @@ def test_any_scalar_ranks_checkpoints_and_less_may_be_better(tmp_path):
 def test_the_validated_network_is_the_moving_average_where_there_is_one():
     seen = []
     average = build_model()
-    validation = Validation(1, lambda model: seen.append(model) or {"psnr": 1.0})
+    validation = Validation(1, lambda model, step: seen.append(model) or {"psnr": 1.0})
     make_trainer(ema_model=average, hooks=[validation], total_steps=1).fit()
     assert seen == [average]
 

@@ -24,7 +24,7 @@ from ascendvsr.models import card_named
 from ascendvsr.models.keras_runner import KerasRunner
 from ascendvsr.restoration.inference import inference
 from ascendvsr.restoration.loops import restored_frames, sliding_windows
-from ascendvsr.restoration.restore import restore
+from ascendvsr.restoration.restore import marker, restore, restore_frames
 from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import Settings
 from tests.networks import Mixture, runner
@@ -39,6 +39,29 @@ def restored_array(network: Runner, source, **settings) -> list[np.ndarray]:
 
 def noise(*shape: int, dtype=np.uint8) -> np.ndarray:
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def test_frames_that_are_still_being_written_at_the_end_are_told(tmp_path, monkeypatch, capsys):
+    written = threading.Event()
+    write = write_image
+
+    def slowly(*arguments):
+        assert written.wait(60)
+        write(*arguments)
+
+    monkeypatch.setattr("ascendcv.dataloader.frame_sink.write_image", slowly)
+    count = []
+
+    def watch(frame, pixels):
+        count.append(frame)
+        if len(count) == 3:
+            threading.Timer(0.3, written.set).start()
+
+    sink = open_sink(tmp_path / "out", num_threads=2, queue_size=8)
+    source = open_source(noise(3, 8, 8, 3))
+    restore_frames(runner(Mixture(scale=1)), source, sink, Settings(), mark=marker("off"), watch=watch)
+    assert "3 frames are still being written" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").iterdir())) == 3
 
 
 @pytest.mark.parametrize("ends", MODES)

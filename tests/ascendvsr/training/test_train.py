@@ -4,12 +4,14 @@ import csv
 import re
 import shutil
 import signal
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from ascendcv.dataloader.image import read_image
 from ascendcv.runner.checkpoint import find_checkpoint
 from ascendcv.runner.trainer import Trainer
 from ascendcv.utils.errors import InputError
@@ -42,33 +44,58 @@ def trained(training_set, tmp_path_factory) -> Path:
         "solver.grad_clip_norm": 10.0,
         "solver.validation_interval": 2,
         "solver.sample_interval": 4,
+        "solver.validation_sample_epochs": 1,
+        "eval.save_images": True,
         "solver.keep_checkpoints": 1,
-        "solver.save_sources": True,
+        "solver.keep_best": 2,
     }
     more["solver.notify_command"] = f"cat >> '{more['output_dir']}/told.txt'"
     return run(SETTINGS | more)
 
 
 def test_a_run_leaves_checkpoints_logs_plots_and_its_configuration(trained):
-    folders = {"config", "log", "plots", "sample"}
-    best = find_checkpoint(trained, "best")
-    assert {path.name for path in trained.iterdir()} == folders | {"EDVR-4", best.name, "cost.txt", "told.txt"}
+    folders = {"config", "log", "plots", "sample", "result"}
+    assert {path.name for path in trained.iterdir()} == folders | {"EDVR-2", "EDVR-4", "cost.txt", "told.txt"}
     files = {"model.weights.h5", "ema.weights.h5", "state.npz", "meta.json"}
     assert {path.name for path in (trained / "EDVR-4").iterdir()} == files
     plots = {path.name for path in (trained / "plots").iterdir()}
     assert plots == {
         f"{name}.{kind}" for name in ("loss", "psnr", "ssim", "learning_rate") for kind in ("png", "pdf")
     }
-    assert [path.name for path in (trained / "sample").iterdir()] == ["00000004.png"]
+    pictures = {path.name for path in (trained / "sample").iterdir()}
+    assert pictures == {"00000004.png", *(f"0000000{step}-validation-000.png" for step in (2, 4))}
+    # Input, restored frame and ground truth, of 80x96 pixels each.
+    assert read_image(trained / "sample/00000002-validation-000.png").shape == (80, 3 * 96, 3)
     assert list((trained / "log/tensorboard").glob("events.*"))
-    assert len((trained / "log/logbook.txt").read_text().splitlines()) == 2
-    assert (trained / "told.txt").read_text() == (trained / "log/logbook.txt").read_text()
+    (log,) = (trained / "log").glob("train-*.log")
+    assert (trained / "log/logbook.txt").read_text() == log.read_text()
+    told = (trained / "told.txt").read_text().splitlines()
+    assert told == re.findall(r"^\S+ \S+ (Epoch:.*)$", log.read_text(), re.MULTILINE)
+    assert len(told) == 2
     assert (trained / "cost.txt").read_text().startswith("EDVR: one call on 1 frames of 720x1280")
-    (sources,) = (trained / "config").glob("sources-*.zip")
-    sources.unlink()
-    (config,) = (trained / "config").iterdir()
+    (config,) = (trained / "config").glob("*.yaml")
     assert re.fullmatch(r"train-\d{8}T\d{6}\.yaml", config.name)
     assert yaml.safe_load(config.read_text())["edvr"]["mid_channels"] == 8
+
+
+def test_the_frames_of_each_validation_are_kept_by_choice(trained):
+    found = sorted(path.relative_to(trained / "result").as_posix() for path in trained.rglob("blur4/*.png"))
+    assert [name.partition("/")[0] for name in found] == ["EDVR-2"] * 3 + ["EDVR-4"] * 3
+    assert all(name.endswith(f"-val/000/blur4/{index % 3:08}.png") for index, name in enumerate(found))
+
+
+def test_the_epochs_are_there_for_matlab(trained):
+    loadmat = pytest.importorskip("scipy.io", reason="epochs.mat is written with SciPy").loadmat
+    assert loadmat(trained / "log/epochs.mat")["step"].tolist() == [[2], [4]]
+
+
+def test_the_sources_are_kept_without_weights(trained, tmp_path):
+    (sources,) = (trained / "config").glob("sources-*.zip")
+    with zipfile.ZipFile(sources) as archive:
+        names = archive.namelist()
+    assert {"ascendvsr/training/run.py", "ascendcv/runner/trainer.py"} <= set(names)
+    assert sources.stat().st_size < 2_000_000
+    assert not [name for name in names if "shipped/" in name and not name.endswith(".py")]
 
 
 def test_the_log_has_the_line_of_the_release(trained):
@@ -119,6 +146,59 @@ def test_a_folder_that_holds_checkpoints_is_not_trained_over(trained, settings):
     with pytest.raises(InputError, match="holds checkpoints up to step 4: say continue_training True"):
         run(settings({"output_dir": str(trained)}))
     assert sorted(trained.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("which", "step", "aside"),
+    [("step:2", 2, {"EDVR-4"}), ("epoch:1", 2, {"EDVR-4"}), ("epoch:2", 4, set()), ("latest", 4, set())],
+)
+def test_a_run_goes_on_from_the_checkpoint_that_is_named(trained, settings, tmp_path, capsys, which, step, aside):
+    output = tmp_path / "run"
+    shutil.copytree(trained, output)
+    more = {"solver.ema_decay": 0.9, "solver.grad_clip_norm": 10.0, "solver.lr_schedule.total_steps": [step + 1]}
+    run(settings(more | {"output_dir": str(output), "continue_training": which}))
+    printed = capsys.readouterr().out
+    assert f"Going on from {output / f'EDVR-{step}'}" in printed
+    assert {path.name for path in output.glob("aside-*/*")} == aside
+    assert ("are set aside in" in printed) == bool(aside)
+    assert (output / f"EDVR-{step + 1}").exists()
+    rows = list(csv.DictReader((output / "log/log.csv").open()))
+    assert [int(row["step"]) for row in rows] == list(range(1, step + 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"continue_training": "step:3"}, r"holds no checkpoint 'step:3'; there are the steps"),
+        ({"continue_training": "epoch:9"}, r"holds no checkpoint 'epoch:9'"),
+        ({"continue_training": True, "solver.overwrite": True}, "say one of them"),
+    ],
+)
+def test_a_checkpoint_that_there_is_not_is_refused_and_nothing_is_moved(trained, settings, changes, message):
+    before = sorted(trained.rglob("*"))
+    with pytest.raises(InputError, match=message):
+        run(settings(changes | {"output_dir": str(trained)}))
+    assert sorted(trained.rglob("*")) == before
+
+
+def test_overwrite_removes_what_the_run_wrote_and_nothing_else(trained, settings, tmp_path):
+    output = tmp_path / "run"
+    shutil.copytree(trained, output)
+    aside = output / "aside-20200101T000000/EDVR-9"
+    shutil.copytree(trained / "EDVR-4", aside)
+    own = ["notes.txt", "EDVR-5/notes.txt", "log/mine.log", "sample/mine.png", "plots/mine.pdf", "config/mine.yaml"]
+    for name in own:
+        (output / name).parent.mkdir(exist_ok=True)
+        (output / name).write_text("mine")
+    kept = {name: (output / name).read_bytes() for name in [*own, "told.txt"]}
+    kept |= {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("blur4/*.png")}
+    run(settings({"output_dir": str(output), "solver.overwrite": True, "solver.lr_schedule.total_steps": [1]}))
+    assert {name: (output / name).read_bytes() for name in kept} == kept
+    assert {path.name for path in output.glob("EDVR-*")} == {"EDVR-1", "EDVR-5"}
+    assert not aside.parent.exists()
+    assert len(list((output / "config").glob("train-*.yaml"))) == 1
+    assert [row["step"] for row in csv.DictReader((output / "log/log.csv").open())] == ["1"]
+    assert [path.name for path in (output / "sample").iterdir()] == ["mine.png"]
 
 
 def test_the_second_stage_takes_what_fits_and_trains_the_fusion_first(trained, settings, capsys):

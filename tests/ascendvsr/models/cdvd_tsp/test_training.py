@@ -162,3 +162,17 @@ def test_the_flow_network_begins_with_weights_of_its_own(tmp_path: Path):
     save_weights(model, path)
     with pytest.raises(InputError, match="does not fit the network PWCNet"):
         training_of(config).initialize(model)
+
+
+@pytest.mark.parametrize("final_only", [True, False])
+def test_the_ms_ssim_of_the_last_frame_is_reported_where_the_loss_has_it(final_only: bool):
+    batch = batch_of(164, 176)
+    _, report = loss_of(CDVDTSPUpdates({"l1": 0.16, "ms_ssim": 0.84}, final_only=final_only), batch)
+    expected = np.mean(ms_ssim(0.8 * batch["lq"][:, 2], batch["gt"][:, 2]))
+    assert report["ms_ssim"] == pytest.approx(expected, abs=1e-6)
+    assert "ms_ssim" not in loss_of(CDVDTSPUpdates({"l1": 1.0}, final_only=final_only), batch)[1]
+
+
+def test_the_fork_s_recipe_validates_after_each_epoch():
+    cfg = load_config("cdvd_tsp/one_cycle")
+    assert (cfg.solver.validation_epochs, cfg.eval.protocol) == (1, "cdvd_tsp")
