@@ -1,11 +1,14 @@
 """What happens beside the training of a configured run."""
 
 import functools
+import itertools
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from ascendcv.dataloader.image import read_image
+from ascendcv.dataloader.pixels import to_unit_rgb
 from ascendcv.runner.hooks.averages import Averages
 from ascendcv.runner.hooks.csv_file import CsvFile
 from ascendcv.runner.hooks.epochs import Epochs
@@ -24,13 +27,15 @@ from ascendcv.runner.hooks.trackio import Trackio
 from ascendcv.runner.hooks.validation import Validation as ValidationHook
 from ascendcv.runner.hooks.wandb import WandB
 from ascendcv.runner.updates import Batch
-from ascendvsr.evaluation.scoring import evaluate_model
+from ascendvsr.evaluation.evaluate import image_sink, set_name
+from ascendvsr.evaluation.scoring import NOISE_SEED, evaluate_model
 from ascendvsr.models.keras_runner import KerasRunner
-from ascendvsr.models.training import Training
+from ascendvsr.models.training import Training, enlarged, strip
+from ascendvsr.restoration.loops import restored_frames
+from ascendvsr.restoration.sigma import sigma_of, with_noise
 from ascendvsr.training.offsets import offset_magnitudes
 from ascendvsr.training.plan import Plan, Validation
 from ascendvsr.weights.mapping import save_weights
-
 
 _TRACKERS = {"wandb": WandB, "mlflow": MLflow, "trackio": Trackio}
 
@@ -49,7 +54,7 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
         LogLine(),
         OffsetMagnitude(10 * solver.print_interval, offset_magnitudes),
         Samples(
-            solver.sample_interval,
+            InEpochs(solver.sample_epochs) or solver.sample_interval,
             output_dir / "sample",
             functools.partial(_pictures, training),
             keep=solver.sample_keep,
@@ -57,10 +62,10 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
         ),
         ValidationHook(
             InEpochs(solver.validation_epochs) or solver.validation_interval,
-            functools.partial(_scores, plan.validation, training),
+            functools.partial(_scores, plan, training),
         ),
         CsvFile(log / "log.csv"),
-        TensorBoard(log / "tensorboard"),
+        TensorBoard(log / "tensorboard", solver.print_interval),
         epochs,
         CheckpointSaver(
             plan.store,
@@ -71,6 +76,10 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
         ),
         Plots(log / "log.csv", output_dir / "plots"),
     ]
+    if plan.validation:
+        interval = InEpochs(solver.validation_sample_epochs) or solver.validation_sample_interval
+        pictures = functools.partial(_validation_pictures, plan.validation)
+        hooks.insert(5, Samples(interval, output_dir / "sample", pictures, keep=solver.sample_keep))
     # Before the checkpoint, which keeps the id of the run at the service.
     place = next(at for at, hook in enumerate(hooks) if isinstance(hook, CheckpointSaver))
     names = (solver.tracker_project, output_dir.name)
@@ -87,10 +96,38 @@ def _pictures(training: Training, model: keras.Model, batch: Batch) -> dict[str,
     return {"sample": training.picture(model, batch)} | training.more_pictures(model, batch)
 
 
-def _scores(validation: Validation | None, training: Training, model: keras.Model) -> dict[str, float]:
-    """The network's own scores, or what the protocol measures on the evaluation set."""
+def _validation_pictures(validation: Validation, model: keras.Model, batch: Batch) -> dict[str, np.ndarray]:
+    """The middle frame of each of the first clips that measure: the input, the restored frame, the ground truth."""
+    runner = KerasRunner(model)
+    pictures = {}
+    for clip in validation.clips[:_CLIPS_SHOWN]:
+        middle = len(clip.lq) // 2
+        around = range(max(middle - _AROUND, 0), min(middle + _AROUND + 1, len(clip.lq)))
+        frames = [to_unit_rgb(read_image(clip.lq[index])) for index in around]
+        level = sigma_of(validation.sigma, clip.name)
+        if level is not None and clip.lq == clip.gt:
+            frames = list(with_noise(frames, level, NOISE_SEED))
+        restored = restored_frames(runner, frames, validation.settings, sigma=level)
+        output = next(itertools.islice(restored, middle - around[0], None))
+        truth = to_unit_rgb(read_image(clip.gt[middle]))[: output.shape[0], : output.shape[1]]
+        shown = enlarged(frames[middle - around[0]], runner.scale)[: output.shape[0]]
+        pictures[f"validation-{clip.name.replace('/', '-')}"] = strip(shown, output, truth)
+    return pictures
+
+
+_CLIPS_SHOWN = 4
+_AROUND = 4  # frames on each side that a network sees
+
+
+def _scores(plan: Plan, training: Training, model: keras.Model, step: int) -> dict[str, float]:
+    """The network's own scores, or what the protocol measures on the evaluation set.
+
+    With `eval.save_images` the restored frames are written where `eval` writes those of the step's checkpoint.
+    """
+    validation, cfg = plan.validation, plan.cfg
     if validation is None:
         return training.scores(model)
+    folder = Path(cfg.output_dir, "result", f"{plan.card.name}-{step}", set_name(cfg))
     found = evaluate_model(
         KerasRunner(model),
         validation.clips,
@@ -98,6 +135,7 @@ def _scores(validation: Validation | None, training: Training, model: keras.Mode
         baseline=False,
         sigma=validation.sigma,
         settings=validation.settings,
+        sink=functools.partial(image_sink, cfg, folder) if cfg.eval.save_images else None,
     )
     means = found["mean_of_videos" if validation.protocol.mean_of_videos else "total"]
     return {name: value for name, value in means.items() if name not in ("frames", "ms_per_frame")}

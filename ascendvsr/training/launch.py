@@ -119,7 +119,7 @@ def launch(cluster_file: str, arguments: Sequence[str], restarts: int = 0, secon
     return 0
 
 
-_GO_ON = ("continue_training", "auto")
+_GO_ON = ("continue_training", "auto", "solver.overwrite", "False")
 
 
 def _run(cluster_file: str, arguments: Sequence[str], stop: "_Stop") -> Worker | None:

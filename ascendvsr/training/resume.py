@@ -1,13 +1,17 @@
 """What a checkpoint notes of its run's configuration, and what follows for a run that goes on from it."""
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 from yacs.config import CfgNode
 
-from ascendcv.runner.checkpoint import read_meta
+from ascendcv.runner.checkpoint import META, CheckpointStore, read_meta
 from ascendcv.utils.errors import InputError
+from ascendvsr.config.changes import valued
 from ascendvsr.config.schema import settings
+from ascendvsr.models import CARDS
 from ascendvsr.models.card import Card
 
 # Another value is another training; the position in the data, for one, counts clips of this length.
@@ -33,13 +37,13 @@ def noted_settings(
     'batch_size' is that of all devices together; 'epochs_ahead' is explained in `ascendcv.runner.trainer.Trainer`.
     """
     sections = {"model", "data", "solver", "random_seed", *card.settings}
-    noted = {key: _get(cfg, key) for key in settings() if key.partition(".")[0] in sections}
+    noted = {key: valued(cfg, key) for key in settings() if key.partition(".")[0] in sections}
     return noted | {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "epochs_ahead": epochs_ahead}
 
 
 def check_resumable(cfg: CfgNode, newest: Path) -> None:
     """Raises `InputError` where the checkpoint is of a run that this configuration cannot go on with."""
-    fixed = {key: _get(cfg, key) for key in _FIXED}
+    fixed = {key: valued(cfg, key) for key in _FIXED}
     for key, (before, now) in _differences(fixed, newest).items():
         raise InputError(
             f"{newest.parent} holds a run with {key} {before}, and the configuration says {now}: "
@@ -90,8 +94,45 @@ def _shown(value: Any) -> Any:
     return "''" if value == "" else value
 
 
-def _get(cfg: CfgNode, key: str) -> Any:
-    value = cfg
-    for name in key.split("."):
-        value = value[name]
-    return value
+# What a run writes into its folder, besides checkpoints, as regular expressions of relative paths.
+_RUN_FILES = (
+    r"cost\.txt",
+    r"config/(train|lrfinder)-\d{8}T\d{6}\.yaml",
+    r"config/sources-\d{8}T\d{6}\.zip",
+    r"log/(train|lrfinder)-\d{8}T\d{6}\.(log|csv)",
+    r"log/(log\.csv|epochs\.csv|epochs\.mat|logbook\.txt)",
+    r"log/tensorboard/events\.out\.tfevents\..+",
+    r"plots/(loss|psnr|ssim|learning_rate|lrfinder-\d{8}T\d{6})\.(png|pdf)",
+    r"sample/\d{8}(-.+)?\.png",
+)
+_ASIDE = re.compile(r"aside-\d{8}T\d{6}")
+
+
+def set_aside(store: CheckpointStore, chosen: Path, time: str) -> list[str]:
+    """Moves checkpoints that are later than the chosen one to the folder aside-<time>; says so in a line."""
+    later = [store.path(step) for step in store.steps() if step > read_meta(chosen)["step"]]
+    if not later:
+        return []
+    folder = store.output_dir / f"aside-{time}"
+    folder.mkdir()
+    for path in later:
+        path.rename(folder / path.name)
+    return [f"Later checkpoints are set aside in {folder}: {', '.join(path.name for path in later)}"]
+
+
+def remove_run(output_dir: Path) -> None:
+    """Removes what training wrote into a folder, and no other file: checkpoints, logs, pictures, settings."""
+    checkpoint = re.compile(rf"({'|'.join(re.escape(card.name) for card in CARDS)})-\d+")
+    for folder in output_dir.iterdir():
+        if checkpoint.fullmatch(folder.name) and (folder / META).is_file():
+            shutil.rmtree(folder)
+        elif _ASIDE.fullmatch(folder.name):
+            for path in folder.iterdir():
+                if checkpoint.fullmatch(path.name) and (path / META).is_file():
+                    shutil.rmtree(path)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+    for path in list(output_dir.glob("*")) + list(output_dir.glob("*/*")) + list(output_dir.glob("*/*/*")):
+        name = path.relative_to(output_dir).as_posix()
+        if path.is_file() and any(re.fullmatch(pattern, name) for pattern in _RUN_FILES):
+            path.unlink()

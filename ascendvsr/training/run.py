@@ -18,6 +18,7 @@ from ascendcv.utils.quiet import import_tensorflow
 from ascendvsr.config import save_config
 from ascendvsr.deployment import cost
 from ascendvsr.training.plan import read_plan
+from ascendvsr.training.resume import remove_run, set_aside
 
 if TYPE_CHECKING:
     from ascendcv.runner.trainer import Trainer
@@ -32,16 +33,24 @@ def train(cfg: CfgNode) -> None:
     130 or 143 after SIGINT or SIGTERM, with the state saved; `RuntimeError` when training has blown up.
     """
     plan = read_plan(cfg)
+    notes: list[str] = []
     output_dir, time = Path(cfg.output_dir), datetime.now().strftime("%Y%m%dT%H%M%S")
     with contextlib.ExitStack() as stack:
         if plan.is_chief:
             stack.enter_context(_only_run_in(output_dir))
-            if plan.store.newest() != plan.newest:
+            if plan.store.newest() != plan.seen:
                 raise InputError(f"another training has written into {output_dir} just now: start this one again")
+            if cfg.solver.overwrite:
+                remove_run(output_dir)
+            elif plan.newest:
+                notes = set_aside(plan.store, plan.newest, time)
         if plan.cluster:
             quiet_collectives()
         import_tensorflow()
-        stack.enter_context(logging_to(output_dir / "log" / f"train-{time}.log" if plan.is_chief else None))
+        log = output_dir / "log"
+        stack.enter_context(logging_to(*(log / f"train-{time}.log", log / "logbook.txt") if plan.is_chief else ()))
+        for note in notes:
+            logger.info(note)
         if plan.is_chief:
             save_config(cfg, output_dir / "config" / f"train-{time}.yaml")
         from ascendcv.ops.registry import implementation
