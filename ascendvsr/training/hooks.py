@@ -48,6 +48,7 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
         return [watch]
     log = output_dir / "log"
     epochs = Epochs(log, save_mat=solver.save_mat)
+    shown = InEpochs(solver.validation_sample_epochs) or solver.validation_sample_interval
     hooks = [
         watch,
         Averages(solver.print_interval, plan.batch_size),
@@ -59,6 +60,12 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
             functools.partial(_pictures, training),
             keep=solver.sample_keep,
             clear_interval=solver.sample_clear_interval,
+        ),
+        Samples(
+            shown if plan.validation else 0,
+            output_dir / "sample",
+            functools.partial(_validation_pictures, plan.validation),
+            keep=solver.sample_keep,
         ),
         ValidationHook(
             InEpochs(solver.validation_epochs) or solver.validation_interval,
@@ -76,10 +83,6 @@ def make_hooks(plan: Plan, training: Training) -> list[Hook]:
         ),
         Plots(log / "log.csv", output_dir / "plots"),
     ]
-    if plan.validation:
-        interval = InEpochs(solver.validation_sample_epochs) or solver.validation_sample_interval
-        pictures = functools.partial(_validation_pictures, plan.validation)
-        hooks.insert(5, Samples(interval, output_dir / "sample", pictures, keep=solver.sample_keep))
     # Before the checkpoint, which keeps the id of the run at the service.
     place = next(at for at, hook in enumerate(hooks) if isinstance(hook, CheckpointSaver))
     names = (solver.tracker_project, output_dir.name)
