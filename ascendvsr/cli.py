@@ -248,6 +248,8 @@ def _sigma(parser: argparse.ArgumentParser) -> None:
 
 
 def _eval_options(parser: argparse.ArgumentParser) -> None:
+    add_part_option(parser)
+    add_cluster_options(parser)
     _checkpoint(parser)
     _sigma(parser)
     add = parser.add_argument
@@ -360,6 +362,8 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 def _prepare_options(parser: argparse.ArgumentParser) -> None:
     from ascendvsr.preparation.sets import DATA_SETS, DEGRADATIONS
 
+    add_part_option(parser)
+    add_cluster_options(parser, devices=False)
     add = parser.add_argument
     add("dataset", choices=list(DATA_SETS), metavar="DATASET", help=f"one of: {', '.join(DATA_SETS)} (one's own)")
     add("source", metavar="SRC", help="the folder that it lies in, or its archives (.zip, .tar ...)")
@@ -374,6 +378,8 @@ def _prepare_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _degrade_options(parser: argparse.ArgumentParser) -> None:
+    add_part_option(parser)
+    add_cluster_options(parser, devices=False)
     add = parser.add_argument
     add("source", metavar="IN", help="a video, a folder of frames, of such folders, or an LMDB")
     add("target", metavar="OUT", help="a folder of frames, or of as many folders as clips come in; or a video")
@@ -388,6 +394,12 @@ def _degrade_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="of all that is drawn; 0")
     add("--sharp", metavar="DIR", help="also write the clean frame in the middle of each mean there (average)")
     add("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bench", action="store_true", help="measure a convolution in each precision, and say which is the fastest"
+    )
 
 
 def _settings_options(parser: argparse.ArgumentParser) -> None:
@@ -484,7 +496,7 @@ COMMANDS = {
         _checkpoint,
     ),
     "export": Command(
-        "write a network for ONNX Runtime, OpenVINO, LiteRT, NPUs or TensorFlow, proven equal to it",
+        "write a network for ONNX Runtime, OpenVINO, LiteRT, NPUs or TensorFlow, proven equal",
         "ascendvsr.commands:export",
         "Write a network as files that other programs run. Each is run in its runtime and compared with the network "
         "before it has its name; export_report.json tells the differences.",
@@ -576,5 +588,6 @@ COMMANDS = {
         "tell which implementation serves each operation here, and why",
         "ascendvsr.commands:doctor",
         "Tell which implementation serves each operation here, and why. Compiles the kernels if need be.",
+        options=_doctor_options,
     ),
 }

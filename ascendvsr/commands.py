@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,9 @@ from ascendvsr.models import card_named
 from ascendvsr.models.card import Card
 from ascendvsr.models.detect import check_matches, describe, detect
 from ascendvsr.models.implementations import check_implementation
+from ascendvsr.scaling.parts import read_part
+from ascendvsr.scaling.sharing import parts_for, run_parts
+from ascendvsr.scaling.tasks import read_engine
 from ascendvsr.weights.commands import weights_file
 from ascendvsr.weights.reader import read_checkpoint
 
@@ -67,17 +71,40 @@ def cost(arguments: argparse.Namespace) -> None:
 def doctor(arguments: argparse.Namespace) -> None:
     """The command `doctor`."""
     import_tensorflow()
-    from ascendcv.ops.doctor import report
+    from ascendcv.ops import bench, doctor
 
-    print("\n".join(report()))
+    print("\n".join(doctor.report()))
+    if arguments.bench:
+        print("\n".join(bench.report()))
 
 
-def evaluate(arguments: argparse.Namespace) -> None:
+def evaluate(arguments: argparse.Namespace) -> dict | None:
     """The command `eval`."""
-    from ascendvsr.evaluation.evaluate import evaluate
+    from ascendvsr.evaluation.evaluate import evaluate, merge_parts
 
+    part, engine = read_part(arguments.part), read_engine(arguments.cluster, arguments.devices)
     trained = _restoring(_trained(arguments))
-    evaluate(trained.cfg, trained.card, trained.runner)
+    if engine:
+        from ascendvsr.datasets import evaluation_clips
+
+        count = parts_for(engine, len(evaluation_clips(trained.cfg)))
+        merge_parts(trained.cfg, run_parts("ascendvsr.commands:evaluate", arguments, count, engine))
+        return None
+    return evaluate(trained.cfg, trained.card, functools.partial(_kept_runner, arguments, trained), part)
+
+
+_kept: "dict[str, KerasRunner]" = {}
+
+
+def _kept_runner(arguments: argparse.Namespace, trained: "Trained") -> "KerasRunner":
+    """The runner; in a worker of a cluster, which does one part after the other, the one of the part before."""
+    if not getattr(arguments, "keeps_network", False):
+        return trained.runner()
+    key = json.dumps(vars(arguments) | {"part": None}, sort_keys=True, default=str)
+    if key not in _kept:
+        _kept.clear()
+        _kept[key] = trained.runner(notes_config=False)
+    return _kept[key]
 
 
 def evaluate_or_score(arguments: argparse.Namespace) -> None:
@@ -210,9 +237,10 @@ def _compare_exported(arguments: argparse.Namespace, path: Path, metadata: dict)
     from ascendvsr.models.zoo import records
 
     if not arguments.checkpoint and "checkpoint" not in arguments.settings[::2]:
-        names = [record.name for record in records() if record.file == metadata["checkpoint"]["file"]]
+        file = metadata["checkpoint"]["file"]
+        names = [record.name for record in records() if record.file == file]
         if not names:
-            raise InputError(f"{path} was exported from {metadata['checkpoint']['file']}: name it with --checkpoint")
+            raise InputError(f"{path} was exported from {file or 'a model in memory'}: name it with --checkpoint")
         arguments.settings += ["checkpoint", names[0]]
     told = metadata["settings"] | {"model.name": metadata["network"]}
     arguments.settings = [word for key, value in told.items() for word in (key, str(value))] + arguments.settings
