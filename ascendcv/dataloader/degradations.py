@@ -285,7 +285,10 @@ def _video(frames: Frames, rng: np.random.Generator, codec: str, crf: int) -> Fr
     decoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "r"))
     encoder.width, encoder.height = width + width % 2, height + height % 2
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
-    encoder.options = {"crf": str(crf)} | ({"x265-params": "log-level=none"} if codec == "hevc" else {})
+    # With threads, equal frames do not always give equal bits.
+    encoder.thread_count = decoder.thread_count = 1
+    alone = {"x265-params": "log-level=none:pools=none:frame-threads=1"}
+    encoder.options = {"crf": str(crf)} | (alone if codec == "hevc" else {})
 
     def pictures(packets: Iterable) -> Frames:
         for packet in packets:

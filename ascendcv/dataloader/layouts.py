@@ -227,6 +227,8 @@ def _reds(where: Where) -> list[Video]:
             if lq is None or (split == "val" and str(REDS_FIRST_VALIDATION) in videos):
                 continue
             for video in _paired(lq, gt, ""):
+                if not video.name.isdecimal():
+                    raise InputError(f"{video.lq} is no clip of REDS, which are called 000, 001, ...")
                 number = int(video.name) + (REDS_FIRST_VALIDATION if split == "val" else 0)
                 videos.setdefault(f"{number:03d}", Video(f"{number:03d}", video.lq, video.gt))
     if not videos:

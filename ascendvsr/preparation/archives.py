@@ -1,5 +1,6 @@
 """Unpacking archives of frames safely: nothing outside the folder, no links, no more than the disk holds."""
 
+import functools
 import shutil
 import stat
 import tarfile
@@ -7,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from tqdm import tqdm
 
@@ -31,7 +32,7 @@ _DAMAGED = (
 class _Member(NamedTuple):
     name: str
     size: int
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
 
 def is_archive(path: Path) -> bool:
@@ -50,9 +51,10 @@ def unpacked_name(path: Path) -> str:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpacks `archive` into `folder`, which appears when all files are there and were checked by their checksums.
 
-    Hidden files and those that other programs add (__MACOSX) are left out. A run that was stopped goes on with the
-    files that are missing. Raises `InputError` for an archive that is damaged or encrypted, that holds links,
-    devices or files that would land outside of `folder`, or more than the disk has room for.
+    Folders above one that is called as `folder` (train/train_sharp/000/...) are left away, and so are hidden files
+    and those that other programs add (__MACOSX). A run that was stopped goes on with the files that are missing.
+    Raises `InputError` for an archive that is damaged or encrypted, that holds links, devices or files that would land
+    outside of `folder`, or more than the disk has room for.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +64,8 @@ def unpack(archive: Path, folder: Path) -> None:
             place = _inside(member.name, archive)
             if place is None:
                 continue
+            if folder.name in place.parts[:-1]:
+                place = PurePosixPath(*place.parts[place.parts.index(folder.name) + 1 :])
             target = partial / place
             if target.is_file() and target.stat().st_size == member.size:
                 continue
@@ -100,16 +104,20 @@ def _members(archive: Path) -> Iterator[_Member]:
                 if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                     raise InputError(f"{archive} holds {info.filename}, which is a link or a device")
                 if not info.is_dir():
-                    yield _Member(info.filename, info.file_size, lambda info=info: opened.open(info))
+                    yield _Member(info.filename, info.file_size, functools.partial(opened.open, info))
         return
-    with tarfile.open(archive) as opened:
-        for number, info in enumerate(opened):
+    with tarfile.open(archive) as unpacked:
+        for number, member in enumerate(unpacked):
             if number > _MAX_FILES:
                 raise InputError(f"{archive} lists more than the {_MAX_FILES} files that are accepted")
-            if not (info.isfile() or info.isdir()):
-                raise InputError(f"{archive} holds {info.name}, which is a link or a device")
-            if info.isfile():
-                yield _Member(info.name, info.size, lambda info=info: opened.extractfile(info))
+            if not (member.isfile() or member.isdir()):
+                raise InputError(f"{archive} holds {member.name}, which is a link or a device")
+            if member.isfile():
+                yield _Member(member.name, member.size, functools.partial(_content, unpacked, member))
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    return cast(IO[bytes], archive.extractfile(member))  # None for what is no file
 
 
 def _inside(name: str, archive: Path) -> PurePosixPath | None:
@@ -122,7 +130,7 @@ def _inside(name: str, archive: Path) -> PurePosixPath | None:
     return place
 
 
-def _copy(source: BinaryIO, target: BinaryIO, size: int, archive: Path) -> None:
+def _copy(source: IO[bytes], target: IO[bytes], size: int, archive: Path) -> None:
     """Exactly `size` bytes: what an archive says of a file is not to be believed."""
     copied = 0
     while block := source.read(_BLOCK):

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from ascendcv.dataloader.clips import folders_of_frames
 from ascendcv.dataloader.degradations import Chain, centers, read_chain
@@ -18,6 +19,9 @@ from ascendcv.dataloader.image import WRITTEN_SUFFIXES, is_image_name, to_rgb
 from ascendcv.dataloader.stored import is_folder
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
+from ascendvsr.scaling.parts import Part, read_part
+from ascendvsr.scaling.sharing import parts_for, run_parts
+from ascendvsr.scaling.tasks import read_engine
 
 NOTE = "degraded.json"
 _RATE = Fraction(25)  # of a video that is made of pictures
@@ -44,19 +48,50 @@ def degrade(arguments: argparse.Namespace) -> None:
         for place in (target, arguments.sharp):
             if place is not None:
                 _check_target(Path(place) / name, Path(arguments.source), arguments.overwrite)
+    part, engine = read_part(arguments.part), read_engine(arguments.cluster)
+    if engine:
+        run_parts("ascendvsr.preparation.degrade:degrade", arguments, parts_for(engine, len(clips)), engine)
+        return
     told = []
     for number, (name, source) in enumerate(sources.items()):
+        if part and number not in part.of(range(len(sources))):
+            continue
         drawn, count = _degrade_clip(source, chain, [arguments.seed, number], target / name)
         told.append({"name": name or target.name, "frames": count, "drawn": drawn})
         if arguments.sharp is not None:
             _write_centers(source, chain, Path(arguments.sharp) / name)
-        for note in source.notes:
-            print(note)
+        for line in source.notes:
+            print(line)
         print(f"{target / name}: {count} frames", flush=True)
     note = target.with_name(f"{target.name}.{NOTE}") if is_file else target / NOTE
     report = {"input": str(arguments.source), "steps": arguments.steps, "seed": arguments.seed, "clips": told}
-    with atomic_path(note) as temporary:
+    _write_note(note, report, part, list(sources))
+
+
+def _write_note(note: Path, report: dict[str, object], part: Part | None, names: list[str]) -> None:
+    """Writes the note; of a part its own, and that of the whole once all parts have theirs."""
+    own = note if part is None else _note_of(note, part)
+    with atomic_path(own) as temporary:
         temporary.write_text(json.dumps(report, indent=1, ensure_ascii=True) + "\n")
+    if part is None:
+        return
+    files = [_note_of(note, Part(number, part.count)) for number in range(1, part.count + 1)]
+    with FileLock(note.with_name(f".{note.name}.lock")):
+        if not all(file.exists() for file in files):
+            return
+        reports = [json.loads(file.read_text()) for file in files]
+        if any(other | {"clips": []} != report | {"clips": []} for other in reports):
+            return  # some of them are of a run before, with other steps
+        clips = {clip["name"]: clip for other in reports for clip in other["clips"]}
+        ordered = [clips[name] for name in names if name in clips]
+        with atomic_path(note) as temporary:
+            temporary.write_text(json.dumps(report | {"clips": ordered}, indent=1, ensure_ascii=True) + "\n")
+        for file in files:
+            file.unlink()
+
+
+def _note_of(note: Path, part: Part) -> Path:
+    return note.with_name(f"{note.stem}.{part.label}.json")
 
 
 def _clips(source: Path) -> dict[str, Path]:
@@ -84,7 +119,7 @@ def _degrade_clip(
         raise InputError(f"{source.name} has no frames")
     count = 0
     with open_sink(target, fps=source.fps or _RATE, image_format=None if _is_file(target) else "png") as write:
-        frame = first
+        frame: np.ndarray | None = first
         while frame is not None:
             write(next(kept).name, frame)
             count += 1

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from tqdm import tqdm
 
 from ascendcv.dataloader.degradations import Chain, read_chain
@@ -28,6 +29,9 @@ from ascendcv.utils.files import atomic_path
 from ascendvsr.preparation.archives import is_archive, unpack, unpacked_name
 from ascendvsr.preparation.packing import entries_of, write_lmdb, write_tfrecord
 from ascendvsr.preparation.sets import DATA_SETS, DEGRADATIONS, DataSet, Found, find_clips, find_list, place_of
+from ascendvsr.scaling.parts import read_part
+from ascendvsr.scaling.sharing import parts_for, run_parts
+from ascendvsr.scaling.tasks import read_engine
 
 SCALE = 4
 NOTE = "prepared.json"
@@ -74,31 +78,42 @@ def prepare(arguments: argparse.Namespace) -> None:
     findings = Findings(missing=missing)
     plans = _plans(data_set, found, target or Path(), degradation, arguments.lr is not None, findings)
     _check_counts(found, plans, findings)
-    _check_frames(plans, arguments.jobs, findings)
+    part, engine = read_part(arguments.part), read_engine(arguments.cluster)
+    if engine:
+        run_parts("ascendvsr.preparation.prepare:prepare", arguments, parts_for(engine, len(plans)), engine)
+        return
+    own = part.of(plans) if part else plans
+    _check_frames(own, arguments.jobs, findings)
     _tell(plans, findings, source)
     if findings.damaged:
         raise InputError(_summary(findings.damaged, f"{source} is damaged", ""))
     if findings.missing and not arguments.partial:
         hint = "; --partial takes what is there"
         raise InputError(_summary(findings.missing, f"{source} is not the whole set {arguments.dataset}", hint))
-    if arguments.check:
+    if target is None or arguments.check:
         return
     options = {"dataset": arguments.dataset, "lr": arguments.lr or data_set.lr, "to": arguments.to}
     chain = read_chain(DEGRADATIONS[degradation].steps) if degradation else None
     _check_target(target, source, options)
     packed = [] if arguments.to == "folders" else _packed_folders(plans, target)
     done = {folder for folder in packed if folder.with_name(f"{folder.name}.{arguments.to}").exists()}
-    work = [piece for piece in _work(plans, chain, arguments.link) if not done.intersection(piece[0].parents)]
+    work = [piece for piece in _work(own, chain, arguments.link) if not done.intersection(piece[0].parents)]
     _tell_work(work, target, arguments.to)
     if arguments.dry_run:
         return
     _run(work, arguments.jobs)
-    _write_lists(data_set, found, plans, target)
-    for folder in packed:
-        if folder not in done:
-            _pack(folder, arguments.to)
-    with atomic_path(target / NOTE) as temporary:
-        temporary.write_text(json.dumps(options, indent=1) + "\n")
+    with FileLock(target.with_name(f".{target.name}.lock")) if part else contextlib.nullcontext():
+        done = {folder for folder in packed if folder.with_name(f"{folder.name}.{arguments.to}").exists()}
+        all_work = [] if part is None else _work(plans, chain, arguments.link)
+        if left := [place for place, _ in all_work if not done.intersection(place.parents)]:
+            print(f"{target}: part {part} is done; {len(left)} files are left to other parts")
+            return
+        _write_lists(data_set, found, plans, target)
+        for folder in packed:
+            if folder not in done:
+                _pack(folder, arguments.to)
+        with atomic_path(target / NOTE) as temporary:
+            temporary.write_text(json.dumps(options, indent=1) + "\n")
     print(f"{target}: ready; {_how_to_use(arguments.dataset, target)}")
 
 
@@ -284,7 +299,7 @@ def _work(plans: Iterable[ClipPlan], chain: Chain | None, links: bool) -> list[t
                 add(place, plan.cut, _cutter(path, place, plan.cut))
             if plan.lq_place is None:
                 continue
-            if plan.lq:
+            if plan.lq and plan.lq_place is not None:
                 place = plan.lq_place / plan.lq[index].name
                 add(place, small, _copier(plan.lq[index], place, links))
             elif chain is not None:

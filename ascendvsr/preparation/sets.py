@@ -201,8 +201,8 @@ def find_list(found: Found, name: str) -> Path | None:
 
 def place_of(data_set: DataSet, part: Part, kind: str, letters: str, name: str) -> PurePosixPath:
     """Where the frames of a clip go in the result; `kind` is 'gt' or 'lq'."""
-    folder = (data_set.gt if kind == "gt" else data_set.lq)(part.name, letters)
-    return PurePosixPath(folder, name)
+    folder_of = data_set.lq if kind == "lq" and data_set.lq is not None else data_set.gt
+    return PurePosixPath(folder_of(part.name, letters), name)
 
 
 def _videos(data_set: DataSet, root: Path, part: Part) -> list[Video]:
