@@ -170,7 +170,8 @@ _KEY_IS_VALUE = re.compile(r"([a-z]\w*(?:\.\w+)*)=(.*)", re.DOTALL | re.IGNORECA
 
 def _as_pairs(words: list[str]) -> list[str]:
     """KEY VALUE KEY VALUE ..., of which each pair may also be written as KEY=VALUE."""
-    pairs, rest = [], list(words)
+    pairs: list[str] = []
+    rest = list(words)
     while rest:
         if pair := _KEY_IS_VALUE.fullmatch(rest[0]):
             pairs += pair.groups()
@@ -181,8 +182,8 @@ def _as_pairs(words: list[str]) -> list[str]:
     return pairs
 
 
-def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
-    """The parser of the whole program, for its help, and that of one command."""
+def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The parser of the whole program, for its help, and that of one command; without one, the same."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="ascendvsr", usage="ascendvsr COMMAND [options] [KEY VALUE ...]", epilog=EPILOG, formatter_class=layout
@@ -198,7 +199,7 @@ def _parser(command: str = "") -> tuple[argparse.ArgumentParser, argparse.Argume
                 own.add_argument("--config", "--config-file", dest="config_file", metavar="YAML", help="settings")
             if entry.takes_settings:
                 _add_settings(own, entry)
-    return parser, parsers.choices.get(command)
+    return parser, parsers.choices.get(command, parser)
 
 
 def _add_settings(parser: argparse.ArgumentParser, command: Command) -> None:
@@ -242,7 +243,7 @@ def _yes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="download what is named and not here, without asking")
 
 
-def _sigma(parser: argparse.ArgumentParser) -> None:
+def _sigma(parser: argparse._ActionsContainer) -> None:
     text = "standard deviation of the noise, of 255, that a denoising network is told"
     parser.add_argument("--sigma", metavar="LEVEL", help=text)
 
@@ -527,8 +528,8 @@ COMMANDS = {
     "demo": Command(
         "restore a clip that ships, then train, evaluate and freeze a small network here",
         "ascendvsr.demonstration.demo:demo",
-        "Restore a short real clip by weights that ship, make a sample from photographs, train a small EDVR for two "
-        "minutes, evaluate it beside bicubic, restore a clip and freeze the network: into data/sample and "
+        "Restore a short real clip by weights that ship, make a sample from photographs, train a small EDVR for "
+        "two minutes, evaluate it beside bicubic, restore a clip and freeze the network: into data/sample and "
         "outputs/sample of this folder. A second run reuses what is there.",
         has_config=False,
         takes_settings=False,

@@ -65,7 +65,8 @@ def cost(arguments: argparse.Namespace) -> None:
     """The command `cost`."""
     from ascendvsr.deployment.cost import cost
 
-    cost(_config(arguments), *arguments.size, memory=arguments.memory)
+    height, width = arguments.size
+    cost(_config(arguments), height, width, memory=arguments.memory)
 
 
 def doctor(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from yacs.config import CfgNode
 
 from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.frame_sink import Write, open_sink
+from ascendcv.utils.errors import InputError
 from ascendvsr.datasets import evaluation_clips
 from ascendvsr.evaluation import results
 from ascendvsr.evaluation.protocols import protocol_of
@@ -22,9 +23,10 @@ from ascendvsr.restoration.inference import clip_folder
 from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import read_settings
 from ascendvsr.restoration.sigma import read_noise_level, sigma_of
+from ascendvsr.scaling.parts import Part
 
 
-def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
+def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner], part: Part | None = None) -> dict:
     """The command: measures the evaluation set, prints the numbers of each clip and of all, and writes them.
 
     The lines `Evaluate 000`, `Video 000 PSNR = ...`, `Inference time: ...` (milliseconds of the network per frame)
@@ -33,13 +35,18 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     The numbers go to the files of `ascendvsr.evaluation.results` in `result_folder`, with the protocol by which
     they were found; those of the last evaluation stand in output_dir/result too. With `eval.save_images` the
     restored frames go to CLIP/FOLDER in that folder, with `eval.tensorboard` scores and pictures to its folder
-    tensorboard. All headers are checked before `network()` is called, which gives the runner. Returns what
-    metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
+    tensorboard. Of a `part` only its clips are measured, and their numbers go to a folder of its own in that one,
+    for `ascendvsr evaluate --merge`. All headers are checked before `network()` is called, which gives the runner.
+    Returns what metrics.json holds. Raises `InputError` for a set that cannot be read or has no ground truth.
     """
     protocol = protocol_of(cfg)
     clips = evaluation_clips(cfg)
     require_ground_truth(clips)
     require_frames(clips, protocol)
+    if part:
+        clips = part.of(clips)
+        if not clips:
+            raise InputError(f"part {part} has none of the clips: make fewer parts")
     settings, sigma = protocol.applied(read_settings(cfg, card)), read_noise_level(cfg, card)
     for clip in clips:
         sigma_of(sigma, clip.name)
@@ -48,7 +55,7 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     runner = network()
     named = f"{protocol.name}: " if cfg.eval.protocol else ""
     adds_noise = sigma is not None and clips[0].lq == clips[0].gt
-    folder = result_folder(cfg)
+    folder = result_folder(cfg) / (part.label if part else "")
     with Board(folder / "tensorboard", runner) if cfg.eval.tensorboard else contextlib.nullcontext() as board:
         numbers = evaluate_model(
             runner,
@@ -81,9 +88,27 @@ def evaluate(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> dict:
     }
     print(f"protocol {protocol.name}: {protocol.facts}; window ends: {settings.window_ends}")
     result = {"network": card.name, "protocol": facts} | numbers
+    if part is None:
+        results.write_numbers(Path(cfg.output_dir, "result"), result)
+    print(f"written: {', '.join(map(str, results.write(folder, result)))}")
+    if part:
+        parts = folder.with_name(f"part-*-of-{part.count}")
+        print(f"all parts: ascendvsr evaluate --merge {parts}/metrics.json --output {folder.parent}")
+        return result
+    means = numbers["mean_of_videos" if protocol.mean_of_videos else "total"]
+    print(f"PSNR = {means['psnr']}")
+    return result
+
+
+def merge_parts(cfg: CfgNode, parts: list[dict]) -> dict:
+    """Writes and prints the results of all parts of the evaluation set as those of the whole."""
+    result, folder = results.merged(parts), result_folder(cfg)
+    print(summary("total, mean over all frames", result["total"]))
+    if len(result["videos"]) > 1:
+        print(summary("mean over the clips' means", result["mean_of_videos"]))
     results.write_numbers(Path(cfg.output_dir, "result"), result)
     print(f"written: {', '.join(map(str, results.write(folder, result)))}")
-    means = numbers["mean_of_videos" if protocol.mean_of_videos else "total"]
+    means = result["mean_of_videos" if protocol_of(cfg).mean_of_videos else "total"]
     print(f"PSNR = {means['psnr']}")
     return result
 
@@ -153,7 +178,7 @@ def summary(name: str, numbers: Mapping[str, float]) -> str:
 
 
 @contextlib.contextmanager
-def _sink(cfg: CfgNode, folder: Path, board: Board | None, clip: Clip) -> Iterator[Write]:
+def _sink(cfg: CfgNode, folder: Path, board: Board | None, clip: Clip) -> Iterator[Write | None]:
     """Where the restored frames of a clip go: to files, to TensorBoard, or both."""
     with contextlib.ExitStack() as stack:
         write = stack.enter_context(image_sink(cfg, folder, clip)) if cfg.eval.save_images else None

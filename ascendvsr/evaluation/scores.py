@@ -16,10 +16,14 @@ from ascendcv.metrics.psnr import psnr
 from ascendcv.metrics.ssim import ssim
 from ascendcv.utils.color import luma
 from ascendcv.utils.errors import InputError
+from ascendvsr.config.loading import load_config
 from ascendvsr.evaluation import perceptual, results, temporal
 from ascendvsr.evaluation.pairs import Frames, Pair, check, check_sizes, find_pairs, frames_of
 from ascendvsr.evaluation.protocols import Image, Measure, Protocol, protocol_of, rounded
 from ascendvsr.evaluation.vmaf import find_program, vmaf
+from ascendvsr.scaling.parts import Part, read_part
+from ascendvsr.scaling.sharing import parts_for, run_parts
+from ascendvsr.scaling.tasks import read_engine
 
 _THREADS = 4
 
@@ -58,7 +62,14 @@ def evaluate(arguments: argparse.Namespace, cfg: CfgNode) -> dict:
         measures = [name for name in (arguments.measures or "").split(",") if name]
         restored, truth = Path(arguments.restored), Path(arguments.truth)
         folder = Path(arguments.scores_to or f"{restored}_scores")
-        result = score(restored, truth, protocol_of(cfg), measures, arguments.flow or "")
+        part, engine = read_part(arguments.part), read_engine(arguments.cluster, arguments.devices)
+        if engine:
+            pairs, _ = find_pairs(restored, truth)
+            count = parts_for(engine, len(pairs))
+            result = results.merged(run_parts("ascendvsr.evaluation.scores:score_part", arguments, count, engine))
+        else:
+            result = score(restored, truth, protocol_of(cfg), measures, arguments.flow or "", part)
+            folder /= part.label if part else ""
     for name, numbers in (("all frames", result["total"]), ("mean of the clips", result["mean_of_videos"])):
         print(line(name, numbers))
     print(f"protocol {result['protocol']['name']}: {result['protocol']['facts']}")
@@ -66,8 +77,21 @@ def evaluate(arguments: argparse.Namespace, cfg: CfgNode) -> dict:
     return result
 
 
+def score_part(arguments: argparse.Namespace) -> dict:
+    """What `evaluate` gives for a part, in a worker process: nothing is written."""
+    measures = [name for name in (arguments.measures or "").split(",") if name]
+    protocol = protocol_of(load_config(arguments.config_file, arguments.settings))
+    places = Path(arguments.restored), Path(arguments.truth)
+    return score(*places, protocol, measures, arguments.flow or "", read_part(arguments.part))
+
+
 def score(
-    restored: Path, truth: Path, protocol: Protocol, measures: Sequence[str] = (), flow_checkpoint: str = ""
+    restored: Path,
+    truth: Path,
+    protocol: Protocol,
+    measures: Sequence[str] = (),
+    flow_checkpoint: str = "",
+    part: Part | None = None,
 ) -> dict:
     """Scores of all clips in `restored`; prints those of each clip as soon as they are there.
 
@@ -76,6 +100,7 @@ def score(
         protocol: which frames count, what is done to them first, which measures, which mean.
         measures: further ones, of `ALL`.
         flow_checkpoint: weights with a flow network, for those of `ascendvsr.evaluation.temporal`.
+        part: only these of the clips.
     Raises:
         InputError: what cannot be paired, read or measured.
     """
@@ -88,6 +113,10 @@ def score(
             "(`ascendvsr models` lists basicvsr_x4_reds, rvrt_001_reds)"
         )
     pairs, left = find_pairs(restored, truth)
+    if part:
+        pairs = part.of(pairs)
+        if not pairs:
+            raise InputError(f"part {part} has none of the clips: make fewer parts")
     for pair in pairs:
         check(pair, protocol)
     program = find_program() if "vmaf" in measures else ""
@@ -176,7 +205,8 @@ def _pair(frame: Frames, pair: Pair, protocol: Protocol) -> tuple[Image, Image]:
 
 def _in_8_bits(pair: Pair, protocol: Protocol) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for frame in frames_of(pair, protocol):
-        yield tuple(_image(read, rounded).astype(np.uint8) for read in (frame.restored, frame.truth))
+        restored, truth = (_image(read, rounded).astype(np.uint8) for read in (frame.restored, frame.truth))
+        yield restored, truth
 
 
 def _image(read: Callable[[], np.ndarray], prepare: Callable[[Image], Image]) -> Image:

@@ -43,18 +43,20 @@ def degrade(arguments: argparse.Namespace) -> None:
     if is_file and (len(clips) > 1 or arguments.sharp is not None):
         raise InputError(f"{target} is one file: name a folder for several clips, and for what --sharp writes too")
     sources = {name: open_source(path) for name, path in clips.items()}
-    for name, source in sources.items():
+    part, engine = read_part(arguments.part), read_engine(arguments.cluster)
+    own = part.of(list(sources)) if part else list(sources)
+    for name in own:
+        source = sources[name]
         _check_length(source, chain)
         for place in (target, arguments.sharp):
             if place is not None:
                 _check_target(Path(place) / name, Path(arguments.source), arguments.overwrite)
-    part, engine = read_part(arguments.part), read_engine(arguments.cluster)
     if engine:
         run_parts("ascendvsr.preparation.degrade:degrade", arguments, parts_for(engine, len(clips)), engine)
         return
     told = []
     for number, (name, source) in enumerate(sources.items()):
-        if part and number not in part.of(range(len(sources))):
+        if name not in own:
             continue
         drawn, count = _degrade_clip(source, chain, [arguments.seed, number], target / name)
         told.append({"name": name or target.name, "frames": count, "drawn": drawn})

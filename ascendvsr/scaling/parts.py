@@ -45,7 +45,7 @@ def read_part(text: str | None) -> Part | None:
     return Part(int(found[1]), int(found[2]))
 
 
-def add_part_option(parser: argparse.ArgumentParser) -> None:
+def add_part_option(parser: argparse._ActionsContainer) -> None:
     """`--part`, read by `read_part`."""
     text = "do part K of N, for a job array or any queue that runs all of them"
     parser.add_argument("--part", metavar="K/N", help=text)

@@ -42,14 +42,16 @@ class Engine:
     devices: tuple[int, ...] = ()
 
 
-def add_cluster_options(parser: argparse.ArgumentParser) -> None:
-    """`--cluster` and `--devices`, read by `read_engine`."""
+def add_cluster_options(parser: argparse.ArgumentParser, devices: bool = True) -> None:
+    """`--cluster`, and `--devices` for what computes on GPUs, read by `read_engine`."""
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS|local:N",
         help="share the work among Dask workers: tcp://HOST:8786, or N processes here",
     )
-    parser.add_argument("--devices", metavar="all|LIST", help="share it among GPUs of this host, a process each")
+    if devices:
+        text = "share it among GPUs of this host, a process each"
+        parser.add_argument("--devices", metavar="all|LIST", help=text)
 
 
 def read_engine(cluster: str | None, devices: str | None = None) -> Engine | None:
@@ -64,16 +66,17 @@ def read_engine(cluster: str | None, devices: str | None = None) -> Engine | Non
     if devices:
         numbers = _read_devices(devices)
         return Engine("", len(numbers), numbers)
-    if found := re.fullmatch(r"local:([0-9]{1,3})", cluster):
+    address = cluster or ""
+    if found := re.fullmatch(r"local:([0-9]{1,3})", address):
         if int(found[1]) < 1:
             raise InputError("--cluster local:N needs one process at least, such as local:2")
         return Engine("", int(found[1]))
-    if not re.fullmatch(r"(tcp|tls|ws|wss)://\S+:[0-9]{1,5}", cluster):
+    if not re.fullmatch(r"(tcp|tls|ws|wss)://\S+:[0-9]{1,5}", address):
         raise InputError(
             "--cluster should be the address of a Dask scheduler, such as tcp://node0:8786, or local:N, not "
-            f"{cluster!r}"
+            f"{address!r}"
         )
-    return Engine(cluster)
+    return Engine(address)
 
 
 def _read_devices(text: str) -> tuple[int, ...]:
@@ -110,7 +113,7 @@ def run_tasks(
     tasks: Iterable[Any],
     engine: Engine,
     *,
-    done: Callable[[int, Any], None] = lambda index, result: None,
+    done: Callable[[int, Any], object] = lambda index, result: None,
     say: Callable[[str], None] = print,
 ) -> Iterator[Any]:
     """`function(task)` of each task, in the tasks' order.
@@ -232,7 +235,7 @@ def _local_cluster(distributed: Any, engine: Engine, stack: contextlib.ExitStack
         }
         for number, environment in enumerate(environments or [{}] * engine.processes)
     }
-    scheduler = {"cls": distributed.Scheduler, "options": {**here, "port": 0}}
+    scheduler = {"cls": distributed.Scheduler, "options": {**here, "port": 0, "dashboard_address": "127.0.0.1:0"}}
     return distributed.SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL)
 
 

@@ -1,6 +1,8 @@
 """Fixtures of restoration, evaluation and export."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.image import write_image
-from tests.support import TINY_EDVR
+from tests.support import PROJECT, TINY_EDVR, command_line
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +41,18 @@ def reds_set(tmp_path: Path, photograph: np.ndarray) -> Path:
     (folder / "sets").mkdir()
     (folder / "sets/val.json").write_text(json.dumps(description))
     return folder
+
+
+@pytest.fixture
+def ascendvsr_process(tmp_path: Path):
+    """Runs a command in a process, in the folder of the test; gives what it printed."""
+
+    def run(*arguments: object, status: int = 0) -> str:
+        environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+        done = subprocess.run(
+            command_line(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run

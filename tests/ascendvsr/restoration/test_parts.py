@@ -47,22 +47,8 @@ def film(tmp_path_factory, photograph) -> Path:
 
 
 @pytest.fixture
-def ascendvsr(tmp_path):
-    """Runs a command in the folder of the test; gives what it printed."""
-
-    def run(*arguments: object, status: int = 0) -> str:
-        done = subprocess.run(
-            command_line(*arguments),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env=os.environ | {"PYTHONPATH": str(PROJECT)},
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    return run
+def ascendvsr(ascendvsr_process):
+    return ascendvsr_process
 
 
 def check_same(whole: Path, joined: Path) -> None:
