@@ -4,6 +4,7 @@ Every pixel of every frame of a clip attends to the taps of a window around it i
 offsets.
 """
 
+import numpy as np
 from keras import ops
 
 from ascendcv.ops import registry
@@ -36,6 +37,12 @@ def deform_attn(
         impl: 'auto', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`).
 
     Returns [B, T, H, W, C] in the dtype of `q`. Raises `ValueError` for channels that do not fit.
+
+    >>> import numpy as np
+    >>> q, kv = np.ones((1, 2, 6, 8, 4), "float32"), np.ones((1, 2, 6, 8, 8), "float32")
+    >>> offset = np.zeros((1, 2, 6, 8, 2 * 2 * 9 * 2), "float32")
+    >>> tuple(deform_attn(q, kv, offset, attention_heads=2, deformable_groups=2).shape)
+    (1, 2, 6, 8, 4)
     """
     frames, channels = q.shape[1], q.shape[-1]
     if channels % attention_heads or 2 * channels % deformable_groups or kv.shape[-1] != 2 * channels:
@@ -60,25 +67,37 @@ def composed(q, kv, offset, *, attention_heads, deformable_groups, kernel_size):
     """`deform_attn` as bilinear sampling, a softmax and two products."""
     batch, frames, height, width, channels = ops.shape(q)
     taps, depth, images = kernel_size**2, channels // attention_heads, batch * frames
-    offset = at_least_float32(ops.reshape(offset, (images, height, width, frames, deformable_groups, taps, 2)))
-    around = ops.arange(taps, dtype="int32")
+    samples, pixels = deformable_groups * taps, images * height * width
+    offset = at_least_float32(ops.reshape(offset, (images, height, width, frames * samples, 2)))
+    around = np.tile(np.arange(taps, dtype=np.int32), deformable_groups)
     around_rows, around_columns = around // kernel_size - kernel_size // 2, around % kernel_size - kernel_size // 2
-    rows = ops.arange(height, dtype="int32")[:, None, None, None] + around_rows
-    columns = ops.arange(width, dtype="int32")[:, None, None] + around_columns
+    rows = ops.cast(ops.arange(height, dtype="int32")[:, None, None] + around_rows, offset.dtype)
+    columns = ops.cast(ops.arange(width, dtype="int32")[:, None] + around_columns, offset.dtype)
 
     keys, values = [], []
     for slot in range(frames):
-        samples = sample_bilinear(
-            ops.reshape(ops.roll(kv, -slot, axis=1), (images, height, width, 2 * channels)),
-            ops.cast(rows, offset.dtype) + offset[:, :, :, slot, ..., 0],
-            ops.cast(columns, offset.dtype) + offset[:, :, :, slot, ..., 1],
-        )  # [images, H, W, G, taps, 2C / G]
-        samples = ops.reshape(ops.swapaxes(samples, 3, 4), (images, height, width, taps, 2, attention_heads, depth))
-        keys.append(samples[..., 0, :, :])
-        values.append(samples[..., 1, :, :])
-    keys, values = ops.concatenate(keys, axis=3), ops.concatenate(values, axis=3)
+        shift = offset[:, :, :, slot * samples : (slot + 1) * samples]
+        attended = sample_bilinear(
+            ops.reshape(_from_frame(kv, slot), (images, height, width, 2 * channels)),
+            rows + shift[..., 0],
+            columns + shift[..., 1],
+            groups=deformable_groups,
+        )  # [images, H, W, G * taps, 2C / G]
+        attended = ops.swapaxes(ops.reshape(attended, (pixels, deformable_groups, taps, -1)), 1, 2)
+        attended = ops.reshape(attended, (pixels, taps, 2 * channels))
+        keys.append(attended[..., :channels])
+        values.append(attended[..., channels:])
+    keys, values = (
+        ops.reshape(ops.concatenate(parts, axis=1), (pixels, frames * taps, attention_heads, depth))
+        for parts in (keys, values)
+    )
 
-    q = ops.reshape(q, (images, height, width, attention_heads, depth)) * depth**-0.5
-    weights = ops.softmax(ops.einsum("nyxhd,nyxkhd->nyxhk", q, keys), axis=-1)
-    y = ops.einsum("nyxhk,nyxkhd->nyxhd", weights, values)
+    q = ops.reshape(q, (pixels, attention_heads, depth)) * depth**-0.5
+    weights = ops.softmax(ops.einsum("phd,pkhd->phk", q, keys), axis=-1)
+    y = ops.einsum("phk,pkhd->phd", weights, values)
     return ops.reshape(y, (batch, frames, height, width, channels))
+
+
+def _from_frame(clip, first: int):
+    """The frames of [B, T, ...] in the order first, ..., T - 1, 0, ..., first - 1."""
+    return ops.concatenate([clip[:, first:], clip[:, :first]], axis=1) if first else clip

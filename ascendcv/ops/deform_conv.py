@@ -18,9 +18,9 @@ def deform_conv2d(
     mask=None,
     bias=None,
     *,
-    stride: int = 1,
-    padding: int = 1,
-    dilation: int = 1,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 1,
+    dilation: int | tuple[int, int] = 1,
     groups: int = 1,
     deformable_groups: int = 1,
     impl: str = "auto",
@@ -37,7 +37,7 @@ def deform_conv2d(
         kernel: [kh, kw, C / groups, Co].
         mask: [N, Ho, Wo, G * taps], factors of the samples, after the sigmoid; None: all 1.
         bias: [Co] or None.
-        stride, padding, dilation: of the grid, alike for both axes.
+        stride, padding, dilation: of the grid: one number, or (rows, columns).
         groups: the output channels of group q read the input channels of group q.
         deformable_groups: G.
         impl: 'auto', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`).
@@ -46,6 +46,11 @@ def deform_conv2d(
     `x`. The gradient of an offset is the one-sided derivative towards the next pixel, and 0 outside.
 
     Raises `ValueError` for channels that do not fit the groups.
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 6, 8, 4), "float32")
+    >>> tuple(deform_conv2d(x, np.zeros((1, 6, 8, 18), "float32"), np.ones((3, 3, 4, 5), "float32")).shape)
+    (1, 6, 8, 5)
     """
     taps = kernel.shape[0] * kernel.shape[1]
     channels, out_channels = x.shape[-1], kernel.shape[-1]
@@ -78,15 +83,14 @@ def composed(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups
     kernel_height, kernel_width, _, out_channels = kernel.shape
     taps = kernel_height * kernel_width
     batch, out_height, out_width, _ = ops.shape(offset)
-    grid = (batch, out_height, out_width, deformable_groups, taps)
-
-    offset = at_least_float32(ops.reshape(offset, (*grid, 2)))
-    tap_rows = [tap // kernel_width * dilation - padding for tap in range(taps)]
-    tap_columns = [tap % kernel_width * dilation - padding for tap in range(taps)]
-    rows = _on_grid(out_height, stride, tap_rows, offset.dtype)[:, None, None] + offset[..., 0]
-    columns = _on_grid(out_width, stride, tap_columns, offset.dtype)[:, None] + offset[..., 1]
-    factor = None if mask is None else ops.cast(ops.reshape(mask, grid), offset.dtype)
-    samples = sample_bilinear(x, rows, columns, factor)  # [N, Ho, Wo, G, taps, C / G]
+    offset = at_least_float32(ops.reshape(offset, (batch, out_height, out_width, deformable_groups * taps, 2)))
+    stride, padding, dilation = map(both_axes, (stride, padding, dilation))
+    tap_rows = [tap // kernel_width * dilation[0] - padding[0] for tap in range(taps)] * deformable_groups
+    tap_columns = [tap % kernel_width * dilation[1] - padding[1] for tap in range(taps)] * deformable_groups
+    rows = _on_grid(out_height, stride[0], tap_rows, offset.dtype)[:, None] + offset[..., 0]
+    columns = _on_grid(out_width, stride[1], tap_columns, offset.dtype) + offset[..., 1]
+    factor = None if mask is None else ops.cast(mask, offset.dtype)
+    samples = sample_bilinear(x, rows, columns, factor, groups=deformable_groups)  # [N, Ho, Wo, G * taps, C / G]
 
     positions, channels = batch * out_height * out_width, x.shape[-1]
     if groups == 1:
@@ -101,6 +105,12 @@ def composed(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups
         y = ops.einsum("ptqc,tcqo->pqo", samples, kernel)
     y = ops.reshape(y, (batch, out_height, out_width, out_channels))
     return y if bias is None else y + bias
+
+
+def both_axes(number: int | tuple[int, int]) -> tuple[int, int]:
+    """(rows, columns) of one number for both, or of two."""
+    rows, columns = (number, number) if isinstance(number, int) else number
+    return rows, columns
 
 
 def _on_grid(size, stride: int, taps: list[int], dtype):

@@ -13,8 +13,10 @@ import contextvars
 import functools
 import importlib
 import importlib.metadata
+import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 import keras
 
@@ -38,7 +40,13 @@ FOR_PROCESSORS = ("conv2d",)
 
 IMPLEMENTATIONS = ("tf", "fused", "npu")
 
+# Modules that trace graphs for files.
+_EXPORTERS = ("keras.src.export", "tensorflow.python.saved_model", "tensorflow.lite", "tf2onnx")
+
 _forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("implementation", default=None)
+_substitutes: contextvars.ContextVar[Mapping[str, Callable] | None] = contextvars.ContextVar(
+    "substitutes", default=None
+)
 
 
 def resolve(operation: str, impl: str = "auto", dtype: str = "float32", worthwhile: bool = True) -> Callable:
@@ -51,6 +59,8 @@ def resolve(operation: str, impl: str = "auto", dtype: str = "float32", worthwhi
     """
     if operation not in OPERATIONS:
         raise InputError(f"there is no operation {operation!r}; there are {', '.join(OPERATIONS)}")
+    if (given := substitute(operation)) is not None:
+        return given
     impl = _forced.get() or impl
     if impl == "auto":
         return _load(operation, serving(operation, dtype, worthwhile))
@@ -70,6 +80,11 @@ def implementation(name: str) -> Iterator[None]:
 
     Exported graphs and traces that XLA compiles are made within `implementation('tf')`. On GPUs, operations whose
     kernels serve processors only are composed whatever the name.
+
+    >>> with implementation("tf"):
+    ...     chosen = serving("conv2d")
+    >>> chosen
+    'tf'
     """
     token = _forced.set(name)
     try:
@@ -78,8 +93,31 @@ def implementation(name: str) -> Iterator[None]:
         _forced.reset(token)
 
 
+@contextlib.contextmanager
+def substituted(functions: Mapping[str, Callable]) -> Iterator[None]:
+    """Within the block these functions serve the operations of their names, whatever the layers ask for.
+
+    For graphs of runtimes that have such an operation ready. Besides the operations here, `sample_bilinear` can be
+    replaced.
+    """
+    token = _substitutes.set(functions)
+    try:
+        yield
+    finally:
+        _substitutes.reset(token)
+
+
+def substitute(operation: str) -> Callable | None:
+    """What serves `operation` within `substituted`, or None."""
+    return (_substitutes.get() or {}).get(operation)
+
+
 def available(operation: str, dtype: str = "float32") -> dict[str, str | None]:
-    """For each implementation None where it can run here, else why it cannot. May compile the kernels."""
+    """For each implementation None where it can run here, else why it cannot. May compile the kernels.
+
+    >>> available("conv2d")["tf"] is None
+    True
+    """
     return {"tf": None, "fused": _why_not_fused(operation, dtype), "npu": _why_not_vendor(operation)}
 
 
@@ -99,7 +137,11 @@ def serving(operation: str, dtype: str = "float32", worthwhile: bool = True) -> 
 
 
 def explain(operation: str) -> str:
-    """One line: what 'auto' takes for `operation` here, and why not the others."""
+    """One line: what 'auto' takes for `operation` here, and why not the others.
+
+    >>> explain("conv2d").startswith("conv2d: ")
+    True
+    """
     why = available(operation)
     others = "; ".join(f"{name}: {reason}" for name, reason in why.items() if reason is not None)
     return f"{operation}: {chosen(operation)}" + (f" ({others})" if others else "")
@@ -116,7 +158,7 @@ def _load(operation: str, impl: str) -> Callable:
     if impl == "tf":
         return _import(OPERATIONS[operation])
     if impl == "npu":
-        return _vendor(operation)
+        return cast(Callable, _vendor(operation))  # `_why_not_vendor` has said that there is one
     return importlib.import_module("ascendcv.ops.fused").load(operation)
 
 
@@ -132,6 +174,8 @@ def _why_not_fused(operation: str, dtype: str) -> str | None:
         return "the compiled kernels compute in float32, and the tensor is float64"
     if _in_xla():
         return "XLA compiles what is being traced, and cannot call the compiled kernels"
+    if _exporting():
+        return "a graph is traced for a file, and programs that load it do not have the compiled kernels"
     if operation in FOR_PROCESSORS and _on("GPU"):
         return "its compiled kernel serves processors, and TensorFlow computes on a GPU"
     return importlib.import_module("ascendcv.ops.fused").why_not()
@@ -146,6 +190,18 @@ def _in_xla() -> bool:
     except ImportError:
         return False
     return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def _exporting() -> bool:
+    """Whether a graph is traced for a file, by `export` of a Keras model for instance: the callers tell."""
+    import tensorflow as tf
+
+    frame = sys._getframe() if tf.inside_function() else None
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(_EXPORTERS):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @functools.cache

@@ -14,6 +14,11 @@ def resize(x, size, *, method: str = "bilinear", align_corners: bool = False):
         align_corners: whether the centres of the corner pixels stay where they are (else their outer edges do).
 
     Source: PyTorch `torch.nn.functional.interpolate`.
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 6, 8, 4), "float32")
+    >>> tuple(resize(x, (12, 20)).shape)
+    (1, 12, 20, 4)
     """
     if method not in _TAPS:
         raise ValueError(f"method is {method!r}; it should be 'bilinear' or 'bicubic'")
@@ -23,7 +28,13 @@ def resize(x, size, *, method: str = "bilinear", align_corners: bool = False):
 
 
 def resize_flow(flow, size):
-    """[N, H, W, 2] -> [N, size[0], size[1], 2]: bilinear, and the vectors grow as the image does."""
+    """[N, H, W, 2] -> [N, size[0], size[1], 2]: bilinear, and the vectors grow as the image does.
+
+    >>> import numpy as np
+    >>> flow = np.ones((1, 6, 8, 2), "float32")
+    >>> np.asarray(resize_flow(flow, (12, 8)))[0, 0, 0].tolist()
+    [1.0, 2.0]
+    """
     _, height, width, _ = ops.shape(flow)
     growth = [
         ops.cast(new, flow.dtype) / ops.cast(old, flow.dtype) for new, old in ((size[1], width), (size[0], height))
@@ -36,10 +47,23 @@ def resize_matlab(x, scale: float):
 
     Antialiased when it shrinks: the kernel is stretched by 1 / scale. Borders are mirrored, the edge pixel
     included; height first. The published low-resolution sets were made by it.
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 6, 8, 4), "float32")
+    >>> tuple(resize_matlab(x, 0.5).shape)
+    (1, 3, 4, 4)
     """
     for axis in (1, 2):
         x = _resize_axis_matlab(x, axis, scale)
     return x
+
+
+def next_multiple(size, multiple: int):
+    """The smallest multiple of `multiple` from `size` on, a whole number or a scalar tensor.
+
+    Nothing negative is divided: exported graphs round such quotients towards 0.
+    """
+    return (size + multiple - 1) // multiple * multiple
 
 
 def _resize_axis(x, axis: int, size, method: str, align_corners: bool):

@@ -22,6 +22,12 @@ def warp(x, flow, *, interpolation: str = "bilinear", padding: str = "zeros", al
     pixel the flow has no effect, as in the published code, which divides by max(size - 1, 1).
 
     Source: BasicSR `flow_warp`, PyTorch `grid_sample`.
+
+    >>> import numpy as np
+    >>> x = np.arange(4, dtype="float32").reshape(1, 1, 4, 1)
+    >>> right = np.stack([np.ones((1, 1, 4)), np.zeros((1, 1, 4))], axis=-1).astype("float32")
+    >>> np.ravel(warp(x, right)).tolist()
+    [1.0, 2.0, 3.0, 0.0]
     """
     if interpolation not in ("bilinear", "nearest"):
         raise ValueError(f"interpolation is {interpolation!r}; it should be 'bilinear' or 'nearest'")
@@ -36,7 +42,7 @@ def warp(x, flow, *, interpolation: str = "bilinear", padding: str = "zeros", al
     columns = _sampled_at(columns, width, padding, align_corners)
     if interpolation == "nearest":
         rows, columns = ops.stop_gradient(ops.round(rows)), ops.stop_gradient(ops.round(columns))
-    return sample_bilinear(x, rows[..., None, None], columns[..., None, None])[..., 0, 0, :]
+    return sample_bilinear(x, rows[..., None], columns[..., None])[..., 0, :]
 
 
 def _sampled_at(positions, size, padding: str, align_corners: bool):

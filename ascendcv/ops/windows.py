@@ -9,6 +9,8 @@ tokens that were far away before, and a mask keeps these apart.
 import numpy as np
 from keras import ops
 
+from ascendcv.ops.resize import next_multiple
+
 
 def window_partition(x, window: tuple[int, int, int]):
     """[B, D, H, W, C] -> [B * D/d * H/h * W/w, d * h * w, C]: tokens by window, in row-major order both.
@@ -17,24 +19,25 @@ def window_partition(x, window: tuple[int, int, int]):
     """
     batch, frames, height, width, channels = ops.shape(x)
     d, h, w = window
-    x = ops.reshape(x, (batch * (frames // d), d, height // h, h, width // w, w, channels))
-    x = ops.transpose(x, (0, 2, 4, 1, 3, 5, 6))
-    return ops.reshape(x, (-1, d * h * w, channels))
+    # Rows to their windows, then columns: runtimes of exported graphs refuse tensors of seven dimensions.
+    x = ops.reshape(x, (batch * (frames // d), d, height // h, h * width * channels))
+    x = ops.reshape(ops.swapaxes(x, 1, 2), (-1, d * h, width // w, w * channels))
+    return ops.reshape(ops.swapaxes(x, 1, 2), (-1, d * h * w, channels))
 
 
 def window_reverse(windows, window: tuple[int, int, int], frames: int, height, width):
     """[B * D/d * H/h * W/w, d * h * w, C] -> [B, D, H, W, C], the inverse of `window_partition`."""
     d, h, w = window
     channels = windows.shape[-1]
-    x = ops.reshape(windows, (-1, height // h, width // w, d, h, w, channels))
-    x = ops.transpose(x, (0, 3, 1, 4, 2, 5, 6))
-    return ops.reshape(x, (-1, frames, height, width, channels))
+    x = ops.reshape(windows, (-1, width // w, d * h, w * channels))
+    x = ops.reshape(ops.swapaxes(x, 1, 2), (-1, height // h, d, h * width * channels))
+    return ops.reshape(ops.swapaxes(x, 1, 2), (-1, frames, height, width, channels))
 
 
 def pad_to_windows(x, window: tuple[int, int, int]):
     """[B, D, H, W, C] with zeros at the bottom and right, so that H and W are multiples of the window's."""
     _, _, height, width, _ = ops.shape(x)
-    bottom, right = -height % window[1], -width % window[2]
+    bottom, right = next_multiple(height, window[1]) - height, next_multiple(width, window[2]) - width
     if isinstance(bottom, int) and isinstance(right, int) and bottom == right == 0:
         return x
     return ops.pad(x, ((0, 0), (0, 0), (0, bottom), (0, right), (0, 0)))
@@ -54,7 +57,7 @@ def shifted_window_mask(height, width, window: tuple[int, int, int], dtype: str 
     `window_partition`. All layers at one size of features can share it.
     """
     d, h, w = window
-    height, width = height + -height % h, width + -width % w
+    height, width = next_multiple(height, h), next_multiple(width, w)
     rows, columns = _regions(height, h), _regions(width, w)
     regions = ops.broadcast_to((3.0 * rows[:, None] + columns)[None, None, :, :, None], (1, d, height, width, 1))
     regions = window_partition(regions, window)[:, None, :, 0]

@@ -11,13 +11,13 @@ NAME.json. Its keys:
     kind               window, clip, recurrent or flow: see `ascendvsr.models.card.Card`
     step               of a recurrent network: 'first' for the graph that takes the first window of a video and no
                        state, 'next' for the one of all others; else null
-    first              of a recurrent network's 'next': the name of the file beside it that is its 'first'; else null
+    first              of a recurrent network's 'next': the name of the file beside it of its 'first'; else null
     num_frames         T, frames that a call sees
     center             which of them is restored, of kinds window and recurrent; else 0
     scale              of the output's size over the input's
-    channels           of an input frame; 4: the last one is the standard deviation of the noise, in the input's range
+    channels           of an input frame; 4: the last one is the standard deviation of the noise, in their range
     color              'RGB'
-    inputs, outputs    lists of tensors, `frames` and `restored` (or `flow`) first, then a recurrent network's states:
+    inputs, outputs    lists of tensors, `frames` and `restored` (or `flow`) first, then those of a state:
                        name; shape, null where free; dtype, as NumPy names it; layout: NTHWC, NHWC, or (NT)HWC for
                        frames folded into the batch; range: [0, 1], [0, 255], 'pixels' or null (a state)
     states             [[input, output], ...]: each output is that input of the next step
@@ -25,8 +25,7 @@ NAME.json. Its keys:
     multiple_of        [rows, columns] that a free size should be a multiple of: 1 where any size is accepted
     checkpoint         file, sha256, licence ('' where unknown)
     settings           {key: value}: what makes the network in a configuration
-    tolerance          accepted, found: the largest difference from the Keras model, of outputs in [0, 1], in pixels
-                       or in levels; unit
+    tolerance          accepted: the difference from the Keras model that the file keeps to, in `unit`; null: any
 
 Sizes are those of frames as they go in; a fixed size is the only one that a file accepts.
 """

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from ascendcv.ops.resize import next_multiple
 from ascendcv.utils.errors import InputError
 
 
@@ -19,7 +20,7 @@ def to_multiple(x, multiple: int, size: str = "pad", at_least: int = 0):
         length = ops.shape(x)[axis]
         if isinstance(length, int) and length % multiple == 0 and length >= at_least:
             continue
-        new_length = (-(-length // multiple) if size == "pad" else length // multiple) * multiple
+        new_length = next_multiple(length, multiple) if size == "pad" else length // multiple * multiple
         if at_least:
             new_length = max(new_length, at_least) if isinstance(length, int) else ops.maximum(new_length, at_least)
         if isinstance(length, int) and new_length == 0:

@@ -4,6 +4,8 @@ PWC-Net: CNNs for Optical Flow Using Pyramid, Warping, and Cost Volume (Sun et a
 CuPy port. `PWCNetDevil` is another port with other weights; the two share `ascendvsr.layers.flow_blocks`.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -118,7 +120,8 @@ class PWCNet(FlowNetwork):
         return self._levels([level[:batch] for level in pyramid], [level[batch:] for level in pyramid])
 
     def _levels(self, reference: list, supporting: list) -> list:
-        flows, features = [], None
+        flows: list = []
+        features: Any = None
         for level, first, second in zip(_LEVELS, reference, supporting, strict=True):
             previous = None if features is None else (flows[-1], features)
             features, flow = self.decoders[str(level)](first, second, previous)

@@ -96,8 +96,9 @@ class BasicModule(keras.Layer):
             str(2 * k): Conv2D(filters, 7, activation="relu") for k, filters in enumerate((32, 64, 32, 16))
         }
         # Flow needs float32: bfloat16 has no number between 123 and 123.5.
-        initial = {"kernel_initializer": "zeros", "bias_initializer": "zeros"}
-        self.basic_module["8"] = Conv2D(2, 7, **initial, dtype=head_dtype(self))
+        self.basic_module["8"] = Conv2D(
+            2, 7, kernel_initializer="zeros", bias_initializer="zeros", dtype=head_dtype(self)
+        )
 
     def build(self, x_shape):
         for conv in self.basic_module.values():

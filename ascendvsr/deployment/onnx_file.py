@@ -1,0 +1,167 @@
+"""ONNX files, made of frozen graphs by tf2onnx."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ascendvsr.deployment.standard_operations import PLACEHOLDER
+
+# tf2onnx goes up to 18. DeformConv came with 19, which changed nothing that our graphs have.
+OPSET, _HIGHEST, _DEFORM_CONV = 17, 18, 19
+
+# Weights of fewer values stay float32: they are scales and biases, which take no room.
+_FEWEST_HALVED = 1024
+
+
+def write_onnx(
+    graph, inputs: Sequence[str], outputs: Sequence[str], path: Path, *, opset: int = OPSET, halved: bool = False
+) -> None:
+    """An ONNX file of a frozen graph.
+
+    Args:
+        graph: a GraphDef with a tensor NAME:0 for each of `inputs` and `outputs`, which ONNX calls NAME.
+        opset: its version of ONNX's operators; 19 where a placeholder stands for a deformable convolution.
+        halved: whether large weights are stored as float16; it computes in float32.
+
+    Raises `RuntimeError` where an operation has no counterpart.
+    """
+    import onnx
+
+    model = converted(graph, inputs, outputs, min(opset, _HIGHEST))
+    if opset >= _DEFORM_CONV:
+        (version,) = (entry for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+        version.version = opset
+        model.ir_version = max(model.ir_version, 9)
+    if halved:
+        _halve(model)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def converted(graph, inputs: Sequence[str], outputs: Sequence[str], opset: int):
+    """A frozen graph as an `onnx.ModelProto`."""
+    import tf2onnx
+
+    names = {f"{name}:0": name for name in (*inputs, *outputs)}
+    with _new_numpy(), _errors() as errors:
+        model, _ = tf2onnx.convert.from_graph_def(
+            graph,
+            input_names=[f"{name}:0" for name in inputs],
+            output_names=[f"{name}:0" for name in outputs],
+            opset=opset,
+            custom_op_handlers={PLACEHOLDER: (_standard_operation, [])},
+            tensors_to_rename=names,
+        )
+    if errors:
+        raise RuntimeError(f"the graph has no counterpart in ONNX: {errors[0]}; nothing was written")
+    model.producer_name = "ascendvsr"
+    model.graph.name = "ascendvsr"
+    return model
+
+
+def _halve(model) -> None:
+    """Stores the large weights of an `onnx.ModelProto` as float16; it computes in float32 as before."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= _FEWEST_HALVED:
+            name = tensor.name
+            half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}_half")
+            tensor.CopyFrom(half)
+            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+
+
+@contextlib.contextmanager
+def _new_numpy() -> Iterator[None]:
+    """Lets tf2onnx run with NumPy 2, from which it wants what is gone.
+
+    It folds constants by `numpy.cast`; TensorFlow has folded them before.
+    """
+    import tf2onnx
+
+    original = tf2onnx.tfonnx.rewrite_constant_fold
+    tf2onnx.tfonnx.rewrite_constant_fold = lambda graph, operations: operations
+    numpy: Any = np
+    numpy.object = object
+    try:
+        yield
+    finally:
+        tf2onnx.tfonnx.rewrite_constant_fold = original
+        del numpy.object
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[list[str]]:
+    """What tf2onnx tells in its log, instead of by exceptions, while the block runs."""
+    told: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(" ".join(record.getMessage().split()))
+
+    handler = Collector(logging.ERROR)
+    logger = logging.getLogger("tf2onnx")
+    propagates, level = logger.propagate, logger.level
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.ERROR)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagates
+        logger.setLevel(level)
+
+
+def _standard_operation(graph, node, _name: str, _arguments: list) -> None:
+    """Puts ONNX's operation in the place of the placeholder `node`."""
+    facts = json.loads(node.get_attr_str("token"))
+    inputs, (output,) = list(node.input), node.output
+    dtype, shape = graph.get_dtype(output), graph.get_shape(output)
+    graph.remove_node(node.name)
+    made = _MAKERS[facts["operation"]](graph, inputs, facts, dtype)
+    graph.make_node(
+        "Transpose", [made], attr={"perm": _CHANNELS_LAST}, outputs=[output], shapes=[shape], dtypes=[dtype]
+    )
+
+
+_CHANNELS_FIRST, _CHANNELS_LAST, _KERNEL = [0, 3, 1, 2], [0, 2, 3, 1], [3, 2, 0, 1]
+
+
+def _transposed(graph, tensor: str, order: list[int]) -> str:
+    return graph.make_node("Transpose", [tensor], attr={"perm": order}).output[0]
+
+
+def _deform_conv(graph, inputs: list[str], facts: dict, dtype) -> str:
+    x, offset, kernel, bias, mask = inputs
+    x, offset, mask = (_transposed(graph, tensor, _CHANNELS_FIRST) for tensor in (x, offset, mask))
+    attributes = {
+        "kernel_shape": facts["kernel_size"],
+        "strides": facts["stride"],
+        "pads": facts["padding"] * 2,
+        "dilations": facts["dilation"],
+        "group": facts["groups"],
+        "offset_group": facts["deformable_groups"],
+    }
+    inputs = [x, _transposed(graph, kernel, _KERNEL), offset, bias, mask]
+    node = graph.make_node("DeformConv", inputs, attr=attributes, dtypes=[dtype], skip_conversion=True)
+    return node.output[0]
+
+
+def _grid_sample(graph, inputs: list[str], facts: dict, dtype) -> str:
+    x, grid = inputs
+    attributes = {"align_corners": 0, "mode": "bilinear", "padding_mode": "zeros"}
+    inputs = [_transposed(graph, x, _CHANNELS_FIRST), grid]
+    node = graph.make_node("GridSample", inputs, attr=attributes, dtypes=[dtype], skip_conversion=True)
+    return node.output[0]
+
+
+_MAKERS = {"deform_conv": _deform_conv, "grid_sample": _grid_sample}

@@ -1,0 +1,72 @@
+"""The operations that runtimes have ready: deformable convolution and sampling on a grid.
+
+While a network is traced for such a runtime, one placeholder stands for each of them in TensorFlow's graph: a
+`PyFuncStateless` whose token tells in JSON what is to be computed. The converter to ONNX and OpenVINO's reader put
+the standard operation in its place (`onnx_file`, `openvino_file`). TensorFlow itself cannot run such a graph.
+
+    deform_conv    inputs x, offset, kernel, bias, mask as those of `ascendcv.ops.deform_conv.deform_conv2d`
+    grid_sample    inputs x [M, H, W, C] and grid [M, Ho, Wo, 2]: (x, y), where -1 and 1 are the outer edges of the
+                   first and the last pixel -> [M, Ho, Wo, C], bilinear, zeros outside
+"""
+
+import json
+from collections.abc import Callable
+
+from keras import ops
+
+from ascendcv.ops.deform_conv import both_axes
+
+PLACEHOLDER = "PyFuncStateless"
+
+
+def deform_conv2d(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups, deformable_groups):
+    """Stands for the operation of this name in `ascendcv.ops.registry`."""
+    batch, height, width, _ = ops.shape(offset)
+    mask = ops.ones((batch, height, width, offset.shape[-1] // 2), x.dtype) if mask is None else mask
+    bias = ops.zeros((kernel.shape[-1],), x.dtype) if bias is None else bias
+    facts = {
+        "operation": "deform_conv",
+        "kernel_size": list(kernel.shape[:2]),
+        "stride": both_axes(stride),
+        "padding": both_axes(padding),
+        "dilation": both_axes(dilation),
+        "groups": groups,
+        "deformable_groups": deformable_groups,
+    }
+    return _placeholder(facts, [x, offset, kernel, bias, mask], (*offset.shape[:3], kernel.shape[-1]))
+
+
+def sample_bilinear(x, rows, columns, factor, *, groups):
+    """Stands for the function of this name in `ascendcv.ops.sampling`."""
+    batch, height, width, channels = ops.shape(x)
+    _, out_height, out_width, samples = ops.shape(rows)
+    each, taps = channels // groups, samples // groups
+    grid = ops.stack([_on_edges(columns, width), _on_edges(rows, height)], axis=-1)
+    if groups > 1:  # of which each becomes a picture of the batch
+        x = ops.swapaxes(ops.reshape(x, (batch, height * width, groups, each)), 1, 2)
+        x = ops.reshape(x, (batch * groups, height, width, each))
+        grid = ops.swapaxes(ops.reshape(grid, (batch, out_height * out_width, groups, taps * 2)), 1, 2)
+    grid = ops.reshape(grid, (batch * groups, out_height, out_width * taps, 2))
+    shape = (grid.shape[0], *grid.shape[1:3], each)
+    y = _placeholder({"operation": "grid_sample"}, [x, grid], shape)
+    if groups > 1:
+        y = ops.swapaxes(ops.reshape(y, (batch, groups, out_height * out_width, taps * each)), 1, 2)
+    y = ops.reshape(y, (batch, out_height, out_width, samples, each))
+    return y if factor is None else y * factor[..., None]
+
+
+OPERATIONS: dict[str, Callable] = {"deform_conv2d": deform_conv2d, "sample_bilinear": sample_bilinear}
+
+
+def _on_edges(position, size):
+    """Pixels -> -1 to 1. What is no number, or infinitely far, is moved to where nothing of the image is read."""
+    size = ops.cast(size, position.dtype)
+    position = ops.minimum(ops.where(position > -1, position, -2.0), size)
+    return (2 * position + 1) / size - 1
+
+
+def _placeholder(facts: dict, inputs: list, shape):
+    import tensorflow as tf
+
+    (y,) = tf.raw_ops.PyFuncStateless(input=inputs, token=json.dumps(facts), Tout=[inputs[0].dtype])
+    return tf.ensure_shape(y, shape)  # unlike `set_shape` it is kept in the graph's file
