@@ -19,13 +19,14 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     The temporary name ends in the name of `path`, because writers choose a format by the ending. After an
     exception the temporary file is removed and whatever stood at `path` is untouched. The file is flushed to
     the disk before it is renamed and its folder after that, so that a power cut leaves the old file or the new
-    one, never a part.
+    one, never a part. An OSError, such as that of a full disk, names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
     try:
-        yield temporary
+        with _naming(path, temporary):
+            yield temporary
         _flush(temporary)
         os.replace(temporary, path)
         _flush(path.parent)
@@ -38,13 +39,14 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Gives a temporary folder that replaces the one at `path` when the block ends without an exception.
 
     Where the system can exchange two folders (Linux, on most file systems), there is no moment without a whole
-    one at `path`; elsewhere an old one disappears just before the new one comes.
+    one at `path`; elsewhere an old one disappears just before the new one comes. An OSError names `path`.
     """
     path = Path(path)
     temporary = _temporary_name(path)
     temporary.mkdir(parents=True)
     try:
-        yield temporary
+        with _naming(path, temporary):
+            yield temporary
         for entry in [*temporary.rglob("*"), temporary]:
             if entry.is_file() or entry.is_dir():
                 _flush(entry)
@@ -67,6 +69,20 @@ def remove_folder(path: str | os.PathLike) -> None:
 def user_id() -> str:
     """What tells users of one machine apart in the names of shared files."""
     return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
+
+
+@contextlib.contextmanager
+def _naming(path: Path, temporary: Path) -> Iterator[None]:
+    """Gives errors of writing to `temporary` the name of the file that was meant.
+
+    Many libraries tell a full disk without a name, some in several lines.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not error.errno or str(temporary) not in str(error.filename or temporary):
+            raise
+        raise OSError(error.errno, f"cannot be written: {os.strerror(error.errno)}", str(path)) from error
 
 
 def _temporary_name(path: Path) -> Path:

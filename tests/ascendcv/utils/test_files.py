@@ -1,5 +1,6 @@
 """Files and folders that are complete or absent."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -116,3 +117,14 @@ def test_a_folder_is_removed_under_another_name(tmp_path, calls):
     remove_folder(tmp_path / "EDVR-2")
     assert calls == ["rename EDVR-2 TMP"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer", [atomic_path, atomic_folder])
+def test_an_error_of_the_disk_names_the_file_that_was_meant(tmp_path, writer):
+    for told in (OSError(errno.ENOSPC, "many\nlines of a library"), None):
+        refused = pytest.raises(OSError, match=r"cannot be written: No space left on device: '.*/result'")
+        with refused, writer(tmp_path / "result") as temporary:
+            raise told or OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary))
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError, match="'elsewhere'"), writer(tmp_path / "result"):
+        raise FileNotFoundError(errno.ENOENT, "not there", "elsewhere")
