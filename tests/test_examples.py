@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.support import PROJECT
+
 PACKAGES = (
     *("ascendcv.layers", "ascendcv.losses", "ascendcv.metrics", "ascendcv.ops", "ascendcv.runner"),
     *("ascendvsr", "ascendvsr.models"),
@@ -38,6 +40,10 @@ def test_example(value):
 @pytest.mark.parametrize("package", [*PACKAGES, "ascendcv.layers.saving", "ascendcv.utils.lazy"])
 def test_example_of_the_package(package: str):
     assert not doctest.testmod(importlib.import_module(package)).failed
+
+
+def test_examples_of_the_documentation():
+    assert not doctest.testfile(str(PROJECT / "docs/keras.md"), module_relative=False).failed
 
 
 @pytest.mark.parametrize("package", PACKAGES)

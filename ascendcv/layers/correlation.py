@@ -50,5 +50,6 @@ class Correlation(keras.layers.Layer):
         if second is None:
             first, second = first
         first, second = (ops.cast(features, self.compute_dtype) for features in (first, second))
-        options = {"max_displacement": self.max_displacement, "stride": self.strides, "impl": self.impl}
-        return correlation(first, second, **options)
+        return correlation(
+            first, second, max_displacement=self.max_displacement, stride=self.strides, impl=self.impl
+        )

@@ -1,5 +1,7 @@
 """Deformable convolution whose offsets come from another feature map."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -44,7 +46,7 @@ class DCNv2Pack(keras.Layer):
         super().__init__(autocast=False, **kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
-        self.grid = {"stride": stride, "padding": padding, "dilation": dilation}
+        self.grid: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
         self.deformable_groups = deformable_groups
         self.impl = impl
         self.offset_channels = 2 * deformable_groups * kernel_size**2

@@ -1,5 +1,7 @@
 """Guided deformable attention as a layer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,7 +40,7 @@ class DeformableAttention(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size is {kernel_size}; it should be odd")
-        self.options = {
+        self.options: dict[str, Any] = {
             "attention_heads": num_heads,
             "deformable_groups": deformable_groups,
             "kernel_size": kernel_size,

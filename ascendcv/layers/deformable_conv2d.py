@@ -1,6 +1,7 @@
 """Deformable convolution, plain and modulated, with the arguments of `keras.layers.Conv2D`."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -89,7 +90,7 @@ class DeformableConv2D(keras.layers.Layer):
         self.kernel_size = _pair("kernel_size", kernel_size, 1)
         self.strides = _pair("strides", strides, 1)
         self.dilation_rate = _pair("dilation_rate", dilation_rate, 1)
-        self.padding = padding if padding in ("valid", "same") else _pair("padding", padding, 0)
+        self.padding: Any = padding if padding in ("valid", "same") else _pair("padding", padding, 0)
         if filters < 1 or groups < 1 or filters % groups:
             raise ValueError(f"filters is {filters}; it should be a multiple of groups, {groups}")
         if deformable_groups < 1:
@@ -112,7 +113,7 @@ class DeformableConv2D(keras.layers.Layer):
 
     def build(self, x_shape, offset_shape=None, mask_shape=None):
         if isinstance(x_shape[0], Sequence):
-            x_shape, offset_shape, *_ = (*x_shape, None)
+            x_shape, offset_shape = x_shape[0], x_shape[1] if len(x_shape) > 1 else None
         channels = x_shape[-1]
         if channels % self.groups or channels % self.deformable_groups:
             raise ValueError(
@@ -260,8 +261,8 @@ def deformable_conv2d_weights(state_dict: Mapping[str, object], prefix: str = ""
     return [array.transpose(2, 3, 1, 0) if array.ndim == 4 else array for array in arrays]
 
 
-def _pair(name: str, value: int | Sequence[int], least: int) -> Pair:
-    pair = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, Sequence) else ()
+def _pair(name: str, value: Any, least: int) -> Pair:
+    pair: tuple = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, Sequence) else ()
     if len(pair) != 2 or not all(isinstance(number, int) and number >= least for number in pair):
         raise ValueError(f"{name} is {value!r}; it should be one or two whole numbers from {least} on")
     return pair

@@ -1,5 +1,7 @@
 """Warping by optical flow as a layer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -39,7 +41,11 @@ class FlowWarp(keras.layers.Layer):
         ):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; it should be one of: {', '.join(known)}")
-        self.options = {"interpolation": interpolation, "padding": padding, "align_corners": align_corners}
+        self.options: dict[str, Any] = {
+            "interpolation": interpolation,
+            "padding": padding,
+            "align_corners": align_corners,
+        }
 
     def build(self, x_shape, flow_shape=None):
         """Nothing: there are no weights."""

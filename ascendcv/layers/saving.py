@@ -1,4 +1,4 @@
-"""What Keras asks of a layer that is saved, copied and made in a given precision."""
+"""What Keras asks of what is saved and copied: layers, networks, losses, metrics and schedules."""
 
 import contextlib
 import functools
@@ -10,11 +10,11 @@ import keras
 
 
 def serializable(package: str) -> Callable[[Any], Any]:
-    """A decorator for layers and networks, which
+    """A decorator for classes of Keras, which
 
     - registers the class with Keras as `package>Name`, so that models with it can be loaded from a file;
     - gives it `get_config`, which holds every argument of its constructor, and the `from_config` that goes with it;
-    - makes the layers inside of it in the precision that its own `dtype` says, unless they ask for another.
+    - makes the layers inside of a layer in the precision that its own `dtype` says, unless they ask for another.
 
     Lists in a file that was saved come back as the tuples that they were.
 
@@ -48,7 +48,7 @@ def serializable(package: str) -> Callable[[Any], Any]:
         layer_class.__init__ = wrapped
 
         def get_config(self) -> dict:
-            return {**super(layer_class, self).get_config(), **_saved(self._arguments)}
+            return {**_saved(self._arguments), **super(layer_class, self).get_config()}
 
         def from_config(cls, config: dict):
             return cls(**{name: _restored(value) for name, value in config.items()})

@@ -10,7 +10,9 @@ from ascendcv.utils.errors import InputError
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow, silently, as the backend of Keras. Raises `InputError` where it is not installed.
+    """Imports TensorFlow, silently, as the backend of Keras.
+
+    Raises `InputError` where it is not installed, and where KERAS_BACKEND names another backend.
 
     What its libraries print while they load comes before any log level counts, so the process's standard error is
     closed for that time; exceptions come through.
@@ -19,7 +21,12 @@ def import_tensorflow() -> None:
         raise InputError(
             "TensorFlow is not installed: pip install 'ascendvsr[cpu]', or 'ascendvsr[gpu]' for NVIDIA GPUs"
         )
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise InputError(
+            f"KERAS_BACKEND is {backend}, with which restore, inference and eval compute; training and all others "
+            "are TensorFlow's: unset KERAS_BACKEND"
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silent_libraries():
         importlib.import_module("tensorflow")

@@ -9,8 +9,45 @@ from ascendvsr.models.presets import Pretrained
 
 Shape = tuple[int | None, ...]
 
+# What `ascendvsr.deployment` writes, with the operations that the runtimes have ready.
+_OWN_FORMATS = ("onnx", "openvino", "litert")
 
-class Network(Pretrained, keras.Model):
+
+class _Exported(Pretrained, keras.Model):
+    """What both kinds of networks share."""
+
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> None:
+        """As `keras.Model.export`; the network need not have been called, and TensorFlow is the backend.
+
+        A SavedModel takes any batch, height and width, unless `input_signature` says otherwise. 'onnx', 'openvino'
+        and 'litert' are written by `ascendvsr.deployment.export.export_model`, which proves that the file gives the
+        network's values, and takes the `options`.
+
+        Graphs of networks of clips and of recurrent ones have a number of frames: that of their last call, or of
+        `input_signature`. Raises `ValueError` where neither is known.
+        """
+        if input_signature is None:
+            input_signature = self._input_signature()
+        if format not in _OWN_FORMATS:
+            super().export(filepath, format, verbose, input_signature, **options)
+            return
+        from ascendvsr.deployment.export import export_model
+
+        batch, *_, height, width, _ = keras.tree.flatten(input_signature)[0].shape
+        size = None if None in (height, width) else (height, width)
+        export_model(
+            self, filepath, format, size=size, batch=batch, num_frames=self._length_of(input_signature), **options
+        )
+
+
+class Network(_Exported):
     """A network that restores frames.
 
     All of its weights are there once it is made, and a symbolic call takes no time: it computes shapes alone.
@@ -48,32 +85,20 @@ class Network(Pretrained, keras.Model):
         """What a symbolic call gives: the shape, in the dtype of the frames."""
         return keras.KerasTensor(self.compute_output_shape(clip.shape), keras.backend.standardize_dtype(clip.dtype))
 
-    def export(
-        self,
-        filepath: str | os.PathLike,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature: Any = None,
-        **options: Any,
-    ) -> None:
-        """As `keras.Model.export`; the network need not have been called.
+    def _input_signature(self) -> list:
+        length = self.num_frame if self.time == "window" else getattr(self, "_last_length", None)
+        if length is None:
+            raise ValueError(
+                f"graphs of {type(self).__name__} have a number of frames: call the network once, or say it "
+                f"by input_signature=[keras.InputSpec(shape=(None, 7, None, None, {self.in_channels}))]"
+            )
+        return [keras.InputSpec(shape=(None, length, None, None, self.in_channels), dtype="float32")]
 
-        Batch, height and width are free. Networks of clips and recurrent ones need a number of frames: that of
-        their last call, unless `input_signature` says another. Raises `ValueError` where neither is known.
-        """
-        if input_signature is None:
-            length = self.num_frame if self.time == "window" else getattr(self, "_last_length", None)
-            if length is None:
-                raise ValueError(
-                    f"graphs of {type(self).__name__} have a number of frames: call the network once, or say it "
-                    f"by input_signature=[keras.InputSpec(shape=(None, 7, None, None, {self.in_channels}))]"
-                )
-            frames = keras.InputSpec(shape=(None, length, None, None, self.in_channels), dtype="float32")
-            input_signature = [frames]
-        super().export(filepath, format, verbose, input_signature, **options)
+    def _length_of(self, input_signature: list) -> int | None:
+        return input_signature[0].shape[1] if self.time == "clip" else None
 
 
-class FlowNetwork(Pretrained, keras.Model):
+class FlowNetwork(_Exported):
     """A network that estimates the motion between two frames: `call((reference, supporting))` -> flow."""
 
     def compute_output_shape(self, frames_shape: tuple[Shape, Shape]) -> Shape:
@@ -82,19 +107,13 @@ class FlowNetwork(Pretrained, keras.Model):
 
     def compute_output_spec(self, frames, training=None) -> keras.KerasTensor:
         """What a symbolic call gives: the shape of the flow, in float32 at least."""
-        shape = self.compute_output_shape([frame.shape for frame in frames])
+        reference, supporting = frames
+        shape = self.compute_output_shape((reference.shape, supporting.shape))
         return keras.KerasTensor(shape, "float64" if self.compute_dtype == "float64" else "float32")
 
-    def export(
-        self,
-        filepath: str | os.PathLike,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature: Any = None,
-        **options: Any,
-    ) -> None:
-        """As `keras.Model.export`; the network need not have been called. Batch, height and width are free."""
-        if input_signature is None:
-            frame = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
-            input_signature = [(frame, frame)]
-        super().export(filepath, format, verbose, input_signature, **options)
+    def _input_signature(self) -> list:
+        frame = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
+        return [(frame, frame)]
+
+    def _length_of(self, input_signature: list) -> None:
+        return None

@@ -225,6 +225,8 @@ LAYERS = [
         ("ascendvsr.models.flow.spynet:BasicModule", {}, image(8)),
     )
 ]
+FLOW_NETWORKS = {"PWCNet", "PWCNetDevil", "FlowNet1S", "SpyNet", "LiteFlowNet"}
+
 # Quick enough for every run, and with all that can go wrong: kernels of this project, several inputs and outputs.
 QUICK_NETWORKS = {"EDVR", "DBN", "BasicVSR", "SpyNet"}
 QUICK_TO_COMPILE = {"BatchNorm", "Conv2D", "DCNv2Pack", "DeformableConv2D", "DeformableAttention", "STL"}
@@ -325,6 +327,12 @@ def test_network_alone_and_behind_an_operation(part: Part, tmp_path: Path):
     np.testing.assert_array_equal(doubled(arrays), network(*twice))
 
 
+def test_a_symbolic_call_knows_what_is_cropped():
+    network = ascendvsr.models.DBN(num_frame=3, num_feat=4, size="crop")
+    assert network(keras.Input((3, 20, 33, 3))).shape == (None, 16, 32, 3)
+    assert tuple(network(np.zeros((1, 3, 20, 33, 3), "float32")).shape) == (1, 16, 32, 3)
+
+
 @pytest.mark.parametrize("part", parts(QUICK_TO_COMPILE))
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_is_fitted(part: Part, jit_compile: bool):
@@ -403,3 +411,30 @@ class TestExportOfANetwork:
         network.export(tmp_path / "saved", verbose=False)
         loaded = keras.layers.TFSMLayer(tmp_path / "saved", call_endpoint="serve")
         np.testing.assert_allclose(loaded(*arrays), restored, atol=1e-4)
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(1800)
+    @pytest.mark.needs("onnx", "onnxruntime", "tf2onnx")
+    @pytest.mark.parametrize("part", NETWORKS, ids=repr)
+    def test_to_onnx(self, part: Part, tmp_path: Path):
+        """`export_model` proves the file; here another program reads it."""
+        import onnxruntime
+
+        network, arrays = part.make(), part.arrays()
+        expected = np.asarray(network(*arrays))
+        network.export(tmp_path / "network.onnx", format="onnx")
+        session = onnxruntime.InferenceSession(tmp_path / "network.onnx", providers=["CPUExecutionProvider"])
+        if len(session.get_inputs()) == 1 and repr(part) not in FLOW_NETWORKS:
+            (restored,) = session.run(None, {session.get_inputs()[0].name: arrays[0]})
+            np.testing.assert_allclose(restored, expected, atol=2e-4)
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(1800)
+    @pytest.mark.needs("ai_edge_litert")
+    @pytest.mark.parametrize("part", NETWORKS, ids=repr)
+    def test_to_litert(self, part: Part, tmp_path: Path):
+        network, arrays = part.make(), part.arrays()
+        network(*arrays)
+        shapes = [keras.InputSpec(shape=array.shape, dtype="float32") for array in keras.tree.flatten(arrays)]
+        network.export(tmp_path / "network.tflite", format="litert", input_signature=shapes)
+        assert (tmp_path / "network.tflite").stat().st_size > 1000
