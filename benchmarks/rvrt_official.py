@@ -26,13 +26,14 @@ def official_rvrt(repository: str, config: dict) -> torch.nn.Module:
     for name in ("official", "official.op"):
         sys.modules[name] = ModuleType(name)
         sys.modules[name].__path__ = []
-    _run(repository, "models/op/deform_attn.py", "official.op.deform_attn")
-    network = _run(repository, "models/network_rvrt.py", "official.network_rvrt")
+    run_source(repository, "models/op/deform_attn.py", "official.op.deform_attn")
+    network = run_source(repository, "models/network_rvrt.py", "official.network_rvrt")
     torch.manual_seed(0)
     return network.RVRT(**config).eval()
 
 
-def _run(repository: str, path: str, name: str) -> ModuleType:
+def run_source(repository: str, path: str, name: str) -> ModuleType:
+    """The module that a file of a repository makes, under the name by which others import it."""
     file = Path(repository) / path
     if file.exists():
         source = file.read_text()

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from ascendcv.utils.errors import InputError
 WINDOW, RADIUS = 11, 5
 _SIGMA = 1.5
 _BORDER = WINDOW - 1
-_TILE = 64  # output pixels: small enough for the cache, large enough for matrix products
+_ROWS, _COLUMNS = 16, 32  # of the map: what a matrix product makes at once
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
@@ -39,50 +38,71 @@ def ssim(a: np.ndarray, b: np.ndarray, *, crop_border: int = 0) -> float:
     if min(a.shape[:2]) < WINDOW:
         raise InputError(f"SSIM needs 11x11 pixels after cropping, not {a.shape[1]}x{a.shape[0]}")
     a, b = (np.moveaxis(np.atleast_3d(image), -1, 0) for image in (a, b))
-    return similarity_of_tiles(a, b)
+    return mean_similarity(a, b)
 
 
-def similarity_of_tiles(a: np.ndarray, b: np.ndarray, over_channels: np.ndarray | None = None) -> float:
-    """The mean of the map of [C, H, W], in tiles that stay in the cache; see `contrast_and_similarity`."""
-    total = sum(_maps(a[tile], b[tile], over_channels)[1].sum() for tile in _tiles(*a.shape[1:]))
+def mean_similarity(a: np.ndarray, b: np.ndarray, over_channels: np.ndarray | None = None) -> float:
+    """The mean of the whole map of [C, H, W]; `over_channels` [C, C] smooths over channels too."""
+    total = sum(similarity.sum() for _, similarity in _maps(a, b, over_channels))
     return float(total / (len(a) * (a.shape[1] - _BORDER) * (a.shape[2] - _BORDER)))
 
 
 def contrast_and_similarity(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of [C, H, W], the means per channel [C] of contrast with structure, and of the whole similarity."""
-    sums = [np.zeros(len(a)), np.zeros(len(a))]
-    for tile in _tiles(*a.shape[1:]):
-        for total, values in zip(sums, _maps(a[tile], b[tile]), strict=True):
-            total += values.sum((1, 2))
-    count = (a.shape[1] - _BORDER) * (a.shape[2] - _BORDER)
-    return sums[0] / count, sums[1] / count
+    sums = np.zeros((2, len(a)))
+    for maps in _maps(a, b):
+        sums += [values.sum((1, 2)) for values in maps]
+    contrast, similarity = sums / ((a.shape[1] - _BORDER) * (a.shape[2] - _BORDER))
+    return contrast, similarity
 
 
-def _tiles(height: int, width: int) -> Iterator[tuple[Any, slice, slice]]:
-    """Rectangles whose valid regions tile the valid region of [C, height, width]."""
-    for top in range(0, height - _BORDER, _TILE):
-        for left in range(0, width - _BORDER, _TILE):
-            yield ..., slice(top, top + _TILE + _BORDER), slice(left, left + _TILE + _BORDER)
+def _maps(
+    a: np.ndarray, b: np.ndarray, over_channels: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The maps [C, rows, W-10] of [C, H, W], a band of rows at a time, which stays in the cache.
 
-
-def _maps(a: np.ndarray, b: np.ndarray, over_channels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The maps [C, h-10, w-10] of [C, h, w]: contrast with structure, and that times luminance.
-
-    `over_channels` [C, C] smooths over channels too.
+    They are contrast with structure, and that times luminance.
     """
-    moments = np.stack([a, b, a * a + b * b, a * b])
-    if over_channels is not None:
-        moments = np.einsum("cd,mdhw->mchw", over_channels, moments)
-    mean_a, mean_b, squares, product = _smooth(moments)
-    means = mean_a * mean_b
-    mean_squares = mean_a * mean_a + mean_b * mean_b
-    contrast = (2 * (product - means) + _C2) / (squares - mean_squares + _C2)
-    return contrast, contrast * (2 * means + _C1) / (mean_squares + _C1)
+    for top in range(0, a.shape[1] - _BORDER, _ROWS):
+        band = slice(top, top + _ROWS + _BORDER)
+        moments = np.empty((4, *a[:, band].shape))
+        moments[0], moments[1] = a[:, band], b[:, band]
+        x, y, squares, product = moments
+        np.multiply(x, x, out=squares)
+        squares += np.multiply(y, y, out=product)
+        np.multiply(x, y, out=product)
+        if over_channels is not None:
+            moments = np.einsum("cd,mdhw->mchw", over_channels, moments)
+        mean_x, mean_y, squares, product = _smooth(moments)
+        # In place from here on: memory is what takes the time.
+        means = mean_x * mean_y
+        mean_x *= mean_x
+        mean_y *= mean_y
+        mean_squares = np.add(mean_x, mean_y, out=mean_x)
+        contrast = np.subtract(product, means, out=product)
+        contrast *= 2
+        contrast += _C2
+        squares -= mean_squares
+        squares += _C2
+        contrast /= squares
+        means *= 2
+        means += _C1
+        means *= contrast
+        mean_squares += _C1
+        means /= mean_squares
+        yield contrast, means
 
 
-def _smooth(x: np.ndarray) -> np.ndarray:
-    """[..., h, w] under the Gaussian, valid region: two products with banded matrices."""
-    return _filter_matrix(x.shape[-2]) @ x @ _filter_matrix(x.shape[-1]).T
+def _smooth(moments: np.ndarray) -> np.ndarray:
+    """[..., h, w] under the Gaussian, valid region: products with banded matrices, of columns block by block."""
+    width = moments.shape[-1] - _BORDER
+    bands = _filter_matrix(moments.shape[-2]) @ moments
+    smooth = np.empty((*bands.shape[:-1], width))
+    for left in range(0, width, _COLUMNS):
+        block = slice(left, min(left + _COLUMNS, width))
+        given = bands[..., block.start : block.stop + _BORDER]
+        np.matmul(given, _filter_matrix(given.shape[-1]).T, out=smooth[..., block])
+    return smooth
 
 
 def gaussian() -> np.ndarray:

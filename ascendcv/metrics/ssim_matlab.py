@@ -3,7 +3,7 @@
 import numpy as np
 
 from ascendcv.metrics.images import cropped_pair
-from ascendcv.metrics.ssim import RADIUS, gaussian, similarity_of_tiles
+from ascendcv.metrics.ssim import RADIUS, gaussian, mean_similarity
 from ascendcv.utils.errors import InputError
 
 
@@ -31,8 +31,8 @@ def ssim_matlab(a: np.ndarray, b: np.ndarray, *, crop_border: int = 0) -> float:
     if 0 in a.shape:
         raise InputError("an image without pixels has no SSIM")
     edges = [(0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)]
-    planes = [np.pad(np.moveaxis(np.atleast_3d(image), -1, 0), edges, "edge") for image in (a, b)]
-    return similarity_of_tiles(*planes, _over_channels(len(planes[0])))
+    a, b = (np.pad(np.moveaxis(np.atleast_3d(image), -1, 0), edges, "edge") for image in (a, b))
+    return mean_similarity(a, b, _over_channels(len(a)))
 
 
 def _over_channels(count: int) -> np.ndarray:

@@ -98,12 +98,12 @@ def frames_of(pair: Pair, protocol: Protocol) -> Iterator[Frames]:
     if protocol.frames is not every_frame:
         counted = set(protocol.frames(pair.name, sum(1 for _ in open_source(pair.restored))))
     sources = [prefetch(open_source(path)) for path in (pair.restored, pair.truth)]
-    for index, (restored, truth) in enumerate(itertools.zip_longest(*sources)):
-        if restored is None or truth is None:
-            shorter, longer = (pair.restored, pair.truth) if restored is None else (pair.truth, pair.restored)
+    for index, (frame, true_frame) in enumerate(itertools.zip_longest(*sources)):
+        if frame is None or true_frame is None:
+            shorter, longer = (pair.restored, pair.truth) if frame is None else (pair.truth, pair.restored)
             raise InputError(f"{shorter} has {index} frames, and {longer} has more: they should be pairs")
         if counted is None or index in counted:
-            yield Frames(index, restored.name, _given(restored.pixels), _given(truth.pixels))
+            yield Frames(index, frame.name, _given(frame.pixels), _given(true_frame.pixels))
 
 
 def _reader(path: Path) -> Read:
@@ -118,6 +118,7 @@ def _paired_files(pair: Pair, protocol: Protocol) -> list[tuple[int, Path, Path]
     """(place, restored file, truth file) of the frames that count; places are those in the longer list."""
     restored, truth = (_images(path) for path in (pair.restored, pair.truth))
     may_lack = protocol.frames is not every_frame and len(restored) != len(truth)
+    pairs: Sequence[tuple[Path | None, Path | None]]
     if len(restored) >= len(truth):
         pairs = pair_frames(restored, truth, gt_may_lack=may_lack)
     else:
@@ -127,7 +128,12 @@ def _paired_files(pair: Pair, protocol: Protocol) -> list[tuple[int, Path, Path]
         raise InputError(f"clip {pair.name} has no frame that counts by the protocol {protocol.name}")
     if any(None in pairs[index] for index in counted):
         pair_frames(restored, truth)  # which names what is missing
-    return [(index, *pairs[index]) for index in counted]
+    return [
+        (index, first, second)
+        for index in counted
+        for first, second in [pairs[index]]
+        if first is not None and second is not None
+    ]
 
 
 def _images(path: Path) -> list[Path]:

@@ -136,16 +136,21 @@ def read(path: Path) -> dict:
 
 
 def write(folder: Path, result: dict) -> list[Path]:
-    """Writes metrics.json, .csv and .md, and where matplotlib is installed metrics.png; returns their paths.
-
-    JSON is strict: an infinite PSNR, of identical images, is the word "inf".
-    """
-    files = [folder / f"metrics.{ending}" for ending in ("json", "csv", "md")]
-    _write_csv(files[1], result)
-    with atomic_path(files[2]) as temporary:
+    """Writes metrics.json, .csv and .md, and where matplotlib is installed metrics.png; returns their paths."""
+    table, curves = folder / "metrics.md", folder / "metrics.png"
+    with atomic_path(table) as temporary:
         temporary.write_text(markdown(result), encoding="utf-8")
-    if plot(folder / "metrics.png", result):
-        files.append(folder / "metrics.png")
+    drawn = [curves] if plot(curves, result) else []
+    return [*write_numbers(folder, result), table, *drawn]
+
+
+def write_numbers(folder: Path, result: dict) -> list[Path]:
+    """Writes metrics.json and metrics.csv; returns their paths.
+
+    JSON is strict: an infinite PSNR, of identical images, is the word "inf", and what is no number is null.
+    """
+    files = [folder / "metrics.json", folder / "metrics.csv"]
+    _write_csv(files[1], result)
     with atomic_path(files[0]) as temporary:
         text = json.dumps(_as_words(result), indent=1, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -221,12 +226,14 @@ _COLUMNS = ("window_ends", "sigma", "precision", "checkpoint", "restored", "grou
 
 
 def _as_words(value: object) -> object:
-    """The same tree with infinite numbers as the words inf and -inf: JSON has no such numbers."""
+    """The same tree with infinite numbers as the words inf and -inf, and None for NaN: JSON has no such numbers."""
     if isinstance(value, dict):
         return {key: _as_words(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_as_words(item) for item in value]
-    return str(value) if isinstance(value, float) and math.isinf(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def _read_numbers(value: object) -> Any:
@@ -234,4 +241,4 @@ def _read_numbers(value: object) -> Any:
         return {key: _read_numbers(item) if key not in ("name", "frame") else item for key, item in value.items()}
     if isinstance(value, list):
         return [_read_numbers(item) for item in value]
-    return float(value) if value in ("inf", "-inf") else value
+    return math.nan if value is None else float(value) if value in ("inf", "-inf") else value

@@ -4,7 +4,8 @@ import contextlib
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def evaluate_model(
     *,
     baseline: bool = True,
     sigma: Sigma = None,
-    sink: Callable[[Clip], contextlib.AbstractContextManager[Write]] | None = None,
+    sink: Callable[[Clip], contextlib.AbstractContextManager[Write | None]] | None = None,
     begin: Callable[[Clip], None] | None = None,
     report: Callable[[dict], None] | None = None,
 ) -> dict:
@@ -113,7 +114,8 @@ def _evaluate_clip(
 ) -> dict:
     """Measures are computed on threads while the network works on the next frames."""
     counted = set(protocol.frames(clip.name, len(clip.lq)))
-    scores, noisy = {}, deque()
+    scores: dict[int, dict[str, Any]] = {}
+    noisy: deque[np.ndarray] = deque()
 
     def work(index: int, frame: np.ndarray, given: np.ndarray | None) -> None:
         scores[index] = {"frame": clip.lq[index].name} | _score(clip, index, 255 * frame, protocol)
@@ -132,13 +134,13 @@ def _evaluate_clip(
         in_background(work, _SCORING_THREADS, _SCORING_THREADS) as submit,
         contextlib.closing(prefetch(ImageSource(clip.lq, clip.name))) as frames,
     ):
-        inputs = (to_unit_rgb(pixels) for _, pixels in frames)
-        adds_noise = sigma is not None and clip.lq == clip.gt
-        if adds_noise:
-            inputs = remembered(with_noise(inputs, sigma, NOISE_SEED))
+        inputs: Iterator[np.ndarray] = (to_unit_rgb(pixels) for _, pixels in frames)
+        noise = sigma if clip.lq == clip.gt else None
+        if noise is not None:
+            inputs = remembered(with_noise(inputs, noise, NOISE_SEED))
         restored = _restored_twice(restore, inputs) if protocol.mirrored else restore(inputs)
         for index, frame in enumerate(report_progress(restored, len(clip.lq), clip.name)):
-            given = noisy.popleft() if adds_noise else None
+            given = noisy.popleft() if noise is not None else None
             if index in counted:
                 submit(index, frame, given)
             if write is not None:
@@ -160,7 +162,7 @@ def _restored_twice(
 def _score(clip: Clip, index: int, frame: np.ndarray, protocol: Protocol) -> dict[str, float]:
     """The measures of a frame [H, W, 3] in 0..255."""
     # A network may crop sizes that it cannot take.
-    truth = to_255(to_rgb(read_image(clip.gt[index])))[: frame.shape[0], : frame.shape[1]]
+    truth = to_255(to_rgb(read_image(cast(Path, clip.gt[index]))))[: frame.shape[0], : frame.shape[1]]
     return {name: float(value) for name, value in protocol.measure(protocol.image(frame), truth).items()}
 
 

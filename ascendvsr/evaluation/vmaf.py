@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -64,7 +65,7 @@ def _write(files: list[Path], pairs: Iterable[tuple[np.ndarray, np.ndarray]]) ->
     count = 0
     containers = [av.open(str(file), "w") for file in files]
     try:
-        streams = []
+        streams: list[Any] = []
         for images in pairs:
             if not streams:
                 streams = [container.add_stream("ffv1", rate=25) for container in containers]

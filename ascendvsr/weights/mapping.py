@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -137,7 +138,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike) -> None:
             torch_writer.write(temporary, _as_published(model, arrays))
 
 
-def _as_published(model: keras.Model, arrays: dict[str, np.ndarray]) -> dict[str, object]:
+def _as_published(model: keras.Model, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """What a torch file of the network's original holds; of a network without a card, what BasicSR's holds."""
     try:
         key, prefix = card_of(model).published_as

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ascendcv.runner.checkpoint import META, CheckpointStore, damage
+from ascendcv.runner.checkpoint import META, CheckpointStore, damage, first_whole
 from ascendcv.utils.errors import InputError
 from ascendvsr.models import CARDS
 from ascendvsr.weights import h5_file, npz_file, safetensors_file, torch_file
@@ -192,7 +192,8 @@ def _newest(folder: Path) -> Path:
         stores = [CheckpointStore(folder, name) for name in names]
         paths = " or ".join(str(store.path(store.steps()[-1])) for store in stores)
         raise InputError(f"{folder} holds checkpoints of {' and '.join(names)}: which one? Say {paths}")
-    return CheckpointStore(folder, names[0]).newest()
+    store = CheckpointStore(folder, names[0])
+    return first_whole([store.path(step) for step in reversed(store.steps())])
 
 
 def _check_against_run(path: Path) -> None:

@@ -33,7 +33,7 @@ def by_definition(a: np.ndarray, b: np.ndarray) -> float:
 @settings(max_examples=8, deadline=None)
 @given(st.integers(11, 14), st.integers(11, 90), st.booleans())
 def test_it_is_the_definition(height, width, transposed):
-    """Also across the tiles that it is computed in, which are 64 pixels wide."""
+    """Also across the blocks that it is computed in, of 16x32 pixels."""
     a = noise(height, width)
     b = (a // 2 + noise(height, width, seed=1) // 2).astype(np.uint8)
     if transposed:

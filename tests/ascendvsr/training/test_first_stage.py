@@ -50,7 +50,8 @@ def test_weights_that_are_there_or_published_or_not_asked_for_are_fine(tmp_path)
 
 
 def test_train_says_so_before_tensorflow_starts(ascendvsr, tmp_path):
-    done = ascendvsr("train", "--config-file", "rvrt/002_videosr_bi_vimeo_14frames", "init_from", tmp_path / "a/RVRT-1")
+    recipe = ("--config-file", "rvrt/002_videosr_bi_vimeo_14frames")
+    done = ascendvsr("train", *recipe, "init_from", tmp_path / "a/RVRT-1")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "init_from is" in done.stderr

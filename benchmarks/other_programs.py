@@ -1,0 +1,118 @@
+"""Weights that are saved here, in the programs that they came from: python -m benchmarks.other_programs \
+[--basicsr REPOSITORY] [--rvrt REPOSITORY]
+
+Each repository is a clone of github.com/XPixelGroup/BasicSR or github.com/JingyunLiang/RVRT, or a bare one; PyTorch and
+torchvision are needed. A network with random weights is written by `save_weights`, its file is read by
+`torch.load(weights_only=True)` into the official network, all names and no others, and both restore the same clip.
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+
+from benchmarks.rvrt_official import official_rvrt, run_source
+
+EDVR_SETTINGS = {
+    "edvr.mid_channels": 16,
+    "edvr.num_deform_groups": 2,
+    "edvr.num_blocks_extraction": 2,
+    "edvr.num_blocks_reconstruction": 3,
+}
+RVRT_SETTINGS = {
+    "model.name": "RVRT",
+    "model.num_frames": 4,
+    "rvrt.num_blocks": [1, 1, 1],
+    "rvrt.embed_dims": [12, 12, 12],
+    "rvrt.num_heads": [2, 2, 2],
+    "rvrt.deformable_groups": 2,
+    "rvrt.attention_heads": 2,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--basicsr", metavar="REPOSITORY", help="compare EDVR")
+    parser.add_argument("--rvrt", metavar="REPOSITORY", help="compare RVRT")
+    arguments = parser.parse_args()
+    if arguments.basicsr:
+        compare("EDVR in BasicSR", EDVR_SETTINGS, lambda: basicsr_edvr(arguments.basicsr), (1, 5, 32, 48, 3))
+    if arguments.rvrt:
+        compare("RVRT", RVRT_SETTINGS, lambda: official_rvrt(arguments.rvrt, rvrt_arguments()), (1, 4, 64, 64, 3))
+
+
+def compare(name: str, settings: dict, official, shape: tuple[int, ...]) -> None:
+    """Prints the largest difference between both networks' restored frames, of values in [0, 1]."""
+    import keras
+
+    from ascendvsr.config import load_config
+    from ascendvsr.models.builder import build_model
+    from ascendvsr.weights import save_weights
+
+    keras.utils.set_random_seed(0)
+    model = build_model(load_config(settings=settings))
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(variable + 0.02 * random.standard_normal(variable.shape))
+    clip = random.uniform(0, 1, shape).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "weights.pth")
+        save_weights(model, path)
+        loaded = torch.load(path, weights_only=True)["params"]
+    network = official()
+    network.load_state_dict(loaded, strict=True)
+    with torch.no_grad():
+        theirs = network.eval()(torch.from_numpy(clip).permute(0, 1, 4, 2, 3)).movedim(-3, -1).numpy()
+    ours = np.asarray(model(clip, training=False))
+    print(
+        f"{name}: {len(loaded)} tensors, output {ours.shape}, largest difference {np.abs(ours - theirs).max():.1e} of "
+        f"values up to {np.abs(ours).max():.2f}"
+    )
+
+
+def basicsr_edvr(repository: str) -> torch.nn.Module:
+    """The network of BasicSR's source; its compiled operation is torchvision's."""
+    for name in ("basicsr", "basicsr.utils", "basicsr.ops", "basicsr.archs", "basicsr.ops.dcn"):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = []
+    sys.modules["basicsr.utils"].get_root_logger = logging.getLogger
+    run_source(repository, "basicsr/utils/registry.py", "basicsr.utils.registry")
+    operation = run_source(repository, "basicsr/ops/dcn/deform_conv.py", "basicsr.ops.dcn.deform_conv")
+    for name in ("ModulatedDeformConvPack", "modulated_deform_conv"):
+        setattr(sys.modules["basicsr.ops.dcn"], name, getattr(operation, name))
+    run_source(repository, "basicsr/archs/arch_util.py", "basicsr.archs.arch_util")
+    edvr = run_source(repository, "basicsr/archs/edvr_arch.py", "basicsr.archs.edvr_arch")
+    return edvr.EDVR(
+        num_feat=EDVR_SETTINGS["edvr.mid_channels"],
+        deformable_groups=EDVR_SETTINGS["edvr.num_deform_groups"],
+        num_extract_block=EDVR_SETTINGS["edvr.num_blocks_extraction"],
+        num_reconstruct_block=EDVR_SETTINGS["edvr.num_blocks_reconstruction"],
+    )
+
+
+def rvrt_arguments() -> dict[str, object]:
+    """The official constructor's arguments for `RVRT_SETTINGS`."""
+    return {
+        "upscale": 4,
+        "clip_size": 2,
+        "img_size": [2, 64, 64],
+        "window_size": [2, 8, 8],
+        "num_blocks": RVRT_SETTINGS["rvrt.num_blocks"],
+        "depths": [2, 2, 2],
+        "embed_dims": RVRT_SETTINGS["rvrt.embed_dims"],
+        "num_heads": RVRT_SETTINGS["rvrt.num_heads"],
+        "inputconv_groups": [1, 1, 1, 1, 1, 1],
+        "deformable_groups": RVRT_SETTINGS["rvrt.deformable_groups"],
+        "attention_heads": RVRT_SETTINGS["rvrt.attention_heads"],
+        "attention_window": [3, 3],
+        "cpu_cache_length": 100,
+    }
+
+
+if __name__ == "__main__":
+    main()
