@@ -87,7 +87,7 @@ def scalar(name: str, value: Any) -> None:
     if run := _current(value):
         import tensorflow as tf
 
-        with run.writer.as_default(), tf.summary.record_if(run.due):
+        with _writing(run):
             tf.summary.scalar(name, value, step=run.step)
 
 
@@ -99,8 +99,18 @@ def images(name: str, frames: Any, most: int = 3) -> None:
         frames = tf.convert_to_tensor(frames)
         if frames.dtype.is_floating:
             frames = tf.clip_by_value(tf.cast(frames, tf.float32), 0.0, 1.0)
-        with run.writer.as_default(), tf.summary.record_if(run.due):
+        with _writing(run):
             tf.summary.image(name, frames, step=run.step, max_outputs=most)
+
+
+@contextlib.contextmanager
+def _writing(run: Run) -> Iterator[None]:
+    """Inside the block TensorFlow's summaries go to the run, where one is due, under names that begin anew."""
+    import tensorflow as tf
+
+    # Inside of a model TensorFlow would put the names of its layers first.
+    with run.writer.as_default(), tf.summary.record_if(run.due), tf.compat.v1.name_scope(None):
+        yield
 
 
 def _current(value: Any) -> Run | None:
