@@ -1,8 +1,8 @@
 """Numbers and pictures for TensorBoard from anywhere: `summary.scalar("attention/mean", x)` in a network's `call`.
 
 They go to the run that is being trained or evaluated in this process, under its step. Where there is none, where
-the backend is not TensorFlow and where XLA compiles, nothing happens. Inside of a `tf.function` they become a part of
-its graph: the run has to be there when the function is traced.
+the backend is not TensorFlow and where XLA compiles, nothing happens. Inside of a `tf.function` they become a part
+of its graph: the run has to be there when the function is traced.
 """
 
 import contextlib
