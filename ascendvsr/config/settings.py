@@ -33,7 +33,7 @@ _MAIN = {
     ),
     "continue_training": word(
         "",
-        "go on from a checkpoint in output_dir: True or latest, the newest; later ones than it are set aside",
+        "go on from a checkpoint in output_dir: True, auto or latest, the newest if any; later ones are set aside",
         ("", "latest", "best"),
         aliases=dict.fromkeys(("True", "true", "yes", "on", "auto"), "latest")
         | dict.fromkeys(("False", "false", "no", "off"), ""),

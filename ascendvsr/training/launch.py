@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, cast
 
 from yacs.config import CfgNode
 
@@ -144,8 +144,8 @@ def _run(cluster_file: str, arguments: Sequence[str], stop: "_Stop") -> Worker |
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         worker = Worker(index, workers[index], process)
-        worker.relay(process.stdout, sys.stdout if index == shown else None)
-        worker.relay(process.stderr, sys.stderr if index == shown else None)
+        worker.relay(cast(IO[str], process.stdout), sys.stdout if index == shown else None)
+        worker.relay(cast(IO[str], process.stderr), sys.stderr if index == shown else None)
         running.append(worker)
     failed = None
     with stop.handing_on_to(running):
