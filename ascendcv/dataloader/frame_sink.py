@@ -18,6 +18,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -66,8 +68,10 @@ class Sink(contextlib.AbstractContextManager):
 
         return write_frame
 
-    def __exit__(self, *error: object) -> bool | None:
-        return self._context.__exit__(*error)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._context.__exit__(kind, error, trace)
 
 
 class Clock:
@@ -239,7 +243,7 @@ def in_background(function: Callable, num_threads: int, queue_size: int) -> Iter
 
 
 @contextlib.contextmanager
-def _video(path: Path, notes: list[str], queue_size: int, **settings: object) -> Iterator[Write]:
+def _video(path: Path, notes: list[str], queue_size: int, **settings: Any) -> Iterator[Write]:
     """The file appears when it is complete."""
     with atomic_path(path) as temporary:
         encoder = VideoEncoder(temporary, path, notes=notes, **settings)
@@ -302,12 +306,15 @@ def _animation(
 ) -> Iterator[Write]:
     suffix = path.suffix.lower()
     rate = like.rate if like is not None and like.rate else fps
-    writer, size = None, None
+    writer: GifWriter | WebpWriter | ApngWriter | None = None
+    size: tuple[int, ...] = ()
+    # Pixels, tags, time and duration of the frame before: it is shown until the next one comes.
+    waiting: tuple[np.ndarray, PictureTags | None, Fraction | None, Fraction] | None = None
 
     def write(name: str, pixels: np.ndarray, frame: Frame | None = None) -> None:
         nonlocal writer, size, waiting
         if writer is None:
-            kinds = {".gif": GifWriter, ".webp": WebpWriter}
+            kinds: dict[str, type[GifWriter | WebpWriter]] = {".gif": GifWriter, ".webp": WebpWriter}
             loops = like.loops if like is not None and like.loops is not None else 0
             writer, size = kinds.get(suffix, ApngWriter)(file, loops), pixels.shape
             if pixels.dtype == np.uint16 and suffix in kinds:
@@ -317,19 +324,18 @@ def _animation(
         if pixels.dtype == np.uint16 and suffix in (".gif", ".webp"):
             pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         tags = frame.tags if frame is not None else None
-        timed = frame is not None and frame.time is not None
+        moment = frame.time if frame is not None else None
         if waiting is not None:
-            # A frame is shown until the next one comes.
             before, before_tags, begin, duration = waiting
-            writer.write(before, frame.time - begin if timed and begin is not None else duration, before_tags)
+            shown = moment - begin if moment is not None and begin is not None else duration
+            writer.write(before, shown, before_tags)
         duration = frame.duration if frame is not None and frame.duration else 1 / rate
-        waiting = pixels, tags, frame.time if timed else None, duration
+        waiting = pixels, tags, moment, duration
 
-    waiting = None
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         with in_background(write, 1, queue_size) as submit:
             yield submit
-        if waiting is None:
+        if waiting is None or writer is None:
             raise InputError(f"{path}: there are no frames to write")
         pixels, tags, _, duration = waiting
         writer.write(pixels, duration, tags)

@@ -40,7 +40,8 @@ class OtherStreams:
 
     def __init__(self, footage: Footage | None, container: str, notes: list[str]):
         """`container`: ffmpeg's name of the format that is written. `notes`: where to say what is left out."""
-        self._container, self._notes, self._is_open = container, notes, False
+        self._container, self._notes = container, notes
+        self._is_open = False  # nothing to carry: what comes next is not there
         if footage is not None and footage.path is not None and footage.stream is not None:
             self._footage, self._path, self._frames = footage, footage.path, footage.stream
             self._input, self._is_open = open_container(footage.path), True

@@ -67,16 +67,16 @@ class TfRecords:
     def _frame(self, begin: int, end: int) -> tuple[str, tuple[int, int]]:
         """The key of an example and the place of its image."""
         features: dict[bytes, tuple[int, int]] = {}
-        for _, *inside in self._fields(begin, end, 1):  # Example.features
-            for _, *entry in self._fields(*inside, 1):  # Features.feature, a map
-                parts = {number: (first, last) for number, first, last in self._fields(*entry)}
+        for _, outer, outer_end in self._fields(begin, end, 1):  # Example.features
+            for _, inner, inner_end in self._fields(outer, outer_end, 1):  # Features.feature, a map
+                parts = {number: (first, last) for number, first, last in self._fields(inner, inner_end)}
                 name = self._bytes(parts.get(1))
                 if name in (b"key", b"image") and 2 in parts:
                     lists = [(first, last) for _, first, last in self._fields(*parts[2], 1)]  # Feature.bytes_list
-                    values = [place for found in lists for _, *place in self._fields(*found, 1)]
+                    values = [(first, last) for found in lists for _, first, last in self._fields(*found, 1)]
                     if len(values) != 1:
                         raise ValueError(f"an example has {len(values)} values of {name.decode()}")
-                    features[name] = tuple(values[0])
+                    features[name] = values[0]
         if len(features) != 2:
             raise ValueError("an example has no key or no image")
         first, last = features[b"image"]

@@ -37,8 +37,8 @@ def flow_to_color(flow: np.ndarray, max_flow: float | None = None) -> np.ndarray
 def _wheel() -> np.ndarray:
     """[55, 3] float32 in 0..1: the colours of all directions, from that of (1, 0) on."""
     colors = []
-    for steps, begin, end in zip(_STEPS, _CORNERS, _CORNERS[1:], strict=False):
-        begin, end = np.array(begin), np.array(end)
+    corners = [np.array(corner) for corner in _CORNERS]
+    for steps, begin, end in zip(_STEPS, corners, corners[1:], strict=False):
         progress = np.floor(255 * np.arange(steps) / steps)[:, np.newaxis]
         colors.append(begin + np.sign(end - begin) * progress)
     return np.concatenate(colors).astype(np.float32) / 255

@@ -66,8 +66,8 @@ def found(words: Sequence[str]) -> dict[str, Setting]:
     }
     if not matches:
         names = {key.rpartition(".")[2]: key for key in known} | {key: key for key in known}
-        near = difflib.get_close_matches(words[-1][:200], names, n=3, cutoff=0.0)
-        near = ", ".join(dict.fromkeys(names[name] for name in near))
+        alike = difflib.get_close_matches(words[-1][:200], names, n=3, cutoff=0.0)
+        near = ", ".join(dict.fromkeys(names[name] for name in alike))
         raise InputError(f"no setting has {' and '.join(map(repr, words))}; near ones are {near}")
     return matches
 

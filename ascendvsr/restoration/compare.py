@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def comparison_path(path: str | os.PathLike) -> Path:
     return path.with_name(f"{path.name}_compare")
 
 
-def comparison_sink(path: str | os.PathLike, *, like: Footage | None = None, **settings: object) -> Sink:
+def comparison_sink(path: str | os.PathLike, *, like: Footage | None = None, **settings: Any) -> Sink:
     """Where `side_by_side` frames go: the sink of `comparison_path(path)`, with the times, sound, colors of `like`.
 
     Args:

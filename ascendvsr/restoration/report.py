@@ -160,7 +160,8 @@ class Report:
         if not self._points:
             return ""
         count = sum(point.count for point in self._points)
-        before, after = sum(point.sums for point in self._points) / count
+        nothing = np.zeros_like(self._points[0].sums)
+        before, after = sum((point.sums for point in self._points), nothing) / count
         rows = {
             "Input": [_number(measure, value) for measure, value in zip(MEASURES, before, strict=True)],
             "Restored": [_number(measure, value) for measure, value in zip(MEASURES, after, strict=True)],

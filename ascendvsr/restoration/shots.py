@@ -22,9 +22,8 @@ def shots(marked: Iterable[tuple[Item, bool]]) -> Iterator[Iterator[Item]]:
     items = iter(marked)
     first = next(items, None)
 
-    def shot() -> Iterator[Item]:
+    def shot(item: Item) -> Iterator[Item]:
         nonlocal first
-        item, _ = first
         first = None
         yield item
         for following, begins in items:
@@ -34,7 +33,7 @@ def shots(marked: Iterable[tuple[Item, bool]]) -> Iterator[Iterator[Item]]:
             yield following
 
     while first is not None:
-        current = shot()
+        current = shot(first[0])
         yield current
         for _ in current:
             pass

@@ -55,7 +55,7 @@ class Tiling:
 
         Raises `InputError` for tiles of a size that the network cropped.
         """
-        scale, blended = self.scale, 0.0
+        scale, blended = self.scale, np.empty(0, np.float32)
         total = np.zeros((self.size[0] * scale, self.size[1] * scale, 1), np.float32)
         height, width = self.tile[0] * scale, self.tile[1] * scale
         for (top, left), tile in zip(self.places, tiles, strict=True):

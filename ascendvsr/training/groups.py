@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ascendcv.utils.errors import InputError
 
@@ -25,7 +26,7 @@ class Groups:
 
 
 def make_groups(
-    names: Sequence[str], param_groups: Sequence[Mapping[str, object]], train_only: tuple[str, int] = ("", 0)
+    names: Sequence[str], param_groups: Sequence[Mapping[str, Any]], train_only: tuple[str, int] = ("", 0)
 ) -> Groups:
     """The groups of a configuration for weights of these official names.
 
@@ -55,7 +56,7 @@ def make_groups(
     return Groups(factors, freeze_until)
 
 
-def check_groups(param_groups: Sequence[Mapping[str, object]], train_only: tuple[str, int]) -> None:
+def check_groups(param_groups: Sequence[Mapping[str, Any]], train_only: tuple[str, int]) -> None:
     """Raises `InputError` for groups that no network could have."""
     for group in param_groups:
         if not isinstance(group, Mapping) or not isinstance(group.get("pattern"), str) or group.keys() - _KEYS:
