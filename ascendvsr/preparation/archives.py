@@ -53,8 +53,8 @@ def unpack(archive: Path, folder: Path) -> None:
 
     Folders above one that is called as `folder` (train/train_sharp/000/...) are left away, and so are hidden files
     and those that other programs add (__MACOSX). A run that was stopped goes on with the files that are missing.
-    Raises `InputError` for an archive that is damaged or encrypted, that holds links, devices or files that would land
-    outside of `folder`, or more than the disk has room for.
+    Raises `InputError` for an archive that is damaged or encrypted, that holds links, devices or files that would
+    land outside of `folder`, or more than the disk has room for.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     folder.parent.mkdir(parents=True, exist_ok=True)
