@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ascendcv.utils.errors import InputError
+from ascendvsr.cli import main
 from ascendvsr.deployment.operators import TARGETS, check_operators, operator_table, versions
 
 onnx = pytest.importorskip("onnx", reason="makes the graphs of these tests (extra test-export)")
@@ -237,3 +238,18 @@ def test_what_the_lists_hold():
     assert "DeformConv" not in ascend
     assert versions(operator_table("litert")["operations"]["CONV_2D"]) >= {1, 8}
     assert {"GridSample", "DeformableConvolution", "Gather"} <= operator_table("openvino-npu")["operations"].keys()
+
+
+def test_the_command(tmp_path, capsys):
+    """Status 0 where nothing is known to be refused, 1 where something is, 2 for what is no graph."""
+    graph_file(tmp_path / "fits.onnx", [CONVOLUTION], constants=WEIGHTS)
+    graph_file(tmp_path / "not.onnx", [node("DeformConv", "x w x", "y")], opset=19, constants=WEIGHTS)
+    (tmp_path / "text.onnx").write_text("no graph")
+    assert main(["export", "--check", "ascend", str(tmp_path / "fits.onnx")]) == 0
+    assert "atc --framework=5" in capsys.readouterr().out
+    assert main(["export", "--check", "ascend", str(tmp_path / "not.onnx")]) == 1
+    printed = capsys.readouterr()
+    assert "refused: DeformConv" in printed.out
+    assert printed.err.count("\n") == 1
+    assert main(["export", "--check", "ascend", str(tmp_path / "text.onnx")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
