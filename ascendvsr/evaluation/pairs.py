@@ -1,5 +1,6 @@
 """Which clip of the ground truth belongs to which restored one: folders, videos and LMDBs, paired by name."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -148,10 +149,12 @@ def _clips(path: Path) -> dict[str, Path]:
         return {path.stem: path}
     _, files = entries(path)
     videos = sorted((file for file in files if is_video_name(file) and file.name[0] != "."), key=natural_order)
-    if videos and not any(map(is_image_name, files)):
-        clips = {video.stem: video for video in videos}
-        if len(clips) < len(videos):
-            raise InputError(f"{path} has several videos of one name: keep one of them")
+    clips = {video.stem: video for video in videos}
+    if len(clips) < len(videos):
+        raise InputError(f"{path} has several videos of one name: keep one of them")
+    if clips and not any(map(is_image_name, files)):
+        with contextlib.suppress(InputError):  # no folders of frames beside the videos
+            clips |= folders_of_frames(path, "")
         return clips
     return folders_of_frames(path, path.resolve().name.removesuffix(".lmdb"))
 

@@ -38,7 +38,7 @@ _NO_NETWORK = {
     *("scaler", "amp", "rng_state", "message_hub", "hparams", "args", "config", "meta"),
 }
 _MAX_NESTING = 6
-_MAX_DICTS = 10_000
+_MAX_ITEMS = 500_000  # that are looked at, because a dict may lie in many, or in itself
 
 
 class Found(NamedTuple):
@@ -88,9 +88,9 @@ def _networks(tree: Any, is_array: Callable[[object], bool], source: str) -> dic
 
     def visit(node: dict, keys: tuple[str, ...]) -> None:
         nonlocal visited
-        visited += 1
-        if visited > _MAX_DICTS:
-            raise InputError(f"{source} is refused: it holds more than {_MAX_DICTS:,} dicts")
+        visited += 1 + len(node)
+        if visited > _MAX_ITEMS:
+            raise InputError(f"{source} is refused: its dicts hold more than {_MAX_ITEMS:,} items")
         arrays = {name: value for name, value in node.items() if isinstance(name, str) and is_array(value)}
         if any(len(value.shape) for value in arrays.values()):
             found[keys] = arrays
