@@ -1,10 +1,13 @@
-"""Reading and writing by themselves: python -m benchmarks.io [speed | memory | ssim | fuzz]
+"""Reading and writing by themselves: python -m benchmarks.io [speed | memory | ssim | clips | imresize | fuzz]
 
 speed   a 1080p video decoded, made 720p and encoded (H.264, medium), beside the ffmpeg program doing the same
         (--ffmpeg PROGRAM; without one, alone)
 memory  the most memory of that, of 30 and of 3,000 frames
 ssim    SSIM of a 720p frame beside scikit-image's, and how far both are apart
-fuzz    damaged images and videos: whether each gives frames or one line, in bounded time and memory
+clips   training samples per second from folders, LMDB and TFRecord files
+imresize   MATLAB's bicubic of a 720p frame, beside another one in NumPy (--imresize FILE.py; without one, alone)
+fuzz    damaged images, videos, packed data sets and lists of clips: whether each gives frames or one line, in
+        bounded time and memory
 """
 
 import argparse
@@ -17,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,9 +34,10 @@ from ascendcv.dataloader.frame_sink import open_sink
 from ascendcv.dataloader.frame_source import open_source, prefetch
 from ascendcv.metrics.ssim import ssim
 from ascendcv.utils.errors import InputError
+from benchmarks import packed
 from benchmarks.timing import median_times, peak_memory
 
-_PARTS = ("speed", "memory", "ssim", "fuzz")
+_PARTS = ("speed", "memory", "ssim", "clips", "imresize", "fuzz")
 FRAMES = 120
 FUZZ_SECONDS, FUZZ_MEMORY = 30, 1 << 30  # that one damaged file may take
 
@@ -44,6 +48,8 @@ def main() -> None:
     parser.add_argument("--ffmpeg", default=shutil.which("ffmpeg"), help="the program to compare with")
     parser.add_argument("--images", type=int, default=10_000, help="how many damaged images to read")
     parser.add_argument("--videos", type=int, default=500, help="how many damaged videos to read")
+    parser.add_argument("--packed", type=int, default=20_000, help="how many damaged LMDBs, TFRecords and lists")
+    parser.add_argument("--imresize", metavar="FILE.py", help="a module with imresize(image, scale)")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -53,8 +59,12 @@ def main() -> None:
             memory(Path(folder))
         if "ssim" in arguments.what:
             similarity(arguments.rounds)
+        if "clips" in arguments.what:
+            packed.clips(Path(folder, "clips"), make_picture(720, 1280))
+        if "imresize" in arguments.what:
+            packed.resizing(arguments.imresize, make_picture(720, 1280), arguments.rounds)
         if "fuzz" in arguments.what:
-            fuzz(Path(folder), arguments.images, arguments.videos)
+            fuzz(Path(folder), {"image": arguments.images, "video": arguments.videos, "packed": arguments.packed})
 
 
 def speed(folder: Path, program: str | None, rounds: int) -> None:
@@ -128,16 +138,21 @@ def convert(source: Path, target: Path) -> None:
             write(frame.name, resized.to_ndarray(), frame)
 
 
-def make_video(path: Path, count: int, height: int, width: int) -> Path:
-    """A picture that moves, with details of all sizes as photographs have them, as H.264."""
-    large = np.full((height + 128, width + 512, 3), 128.0)
+def make_picture(height: int, width: int) -> np.ndarray:
+    """[H, W, 3] with details of all sizes, as photographs have them."""
+    large = np.full((height, width, 3), 128.0)
     for size, contrast in ((64, 50), (16, 25), (4, 12), (1, 4)):
         noise = np.random.default_rng(size).integers(
             0, 256, (large.shape[0] // size, large.shape[1] // size, 3), np.uint8
         )
         detail = Image.fromarray(noise).resize(large.shape[1::-1], Image.Resampling.BICUBIC)
         large += (np.asarray(detail) / 127.5 - 1) * contrast
-    large = np.clip(large, 0, 255).astype(np.uint8)
+    return np.clip(large, 0, 255).astype(np.uint8)
+
+
+def make_video(path: Path, count: int, height: int, width: int) -> Path:
+    """A picture that moves, as H.264."""
+    large = make_picture(height + 128, width + 512)
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "20"})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
@@ -156,9 +171,9 @@ def processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def fuzz(folder: Path, images: int, videos: int) -> None:
+def fuzz(folder: Path, counts: Mapping[str, int]) -> None:
     """Each file is read by a process that a crash ends alone; the files that ended one are kept."""
-    for kind, count in (("image", images), ("video", videos)):
+    for kind, count in counts.items():
         outcomes, number = Counter(), 0
         while number < count:
             command = [
@@ -178,7 +193,7 @@ def fuzz(folder: Path, images: int, videos: int) -> None:
                 shutil.copy(folder / "damaged", kept)
                 print(f"{kept} ended a process ({result.returncode})")
                 number += 1
-        print(f"{kind}s: " + ", ".join(f"{total} {outcome}" for outcome, total in outcomes.most_common()))
+        print(f"{kind}: " + ", ".join(f"{total} {outcome}" for outcome, total in outcomes.most_common()))
 
 
 def fuzz_some(kind: str, first: int, count: int) -> None:
@@ -190,8 +205,16 @@ def fuzz_some(kind: str, first: int, count: int) -> None:
 
     signal.signal(signal.SIGALRM, too_slow)
     resource.setrlimit(resource.RLIMIT_AS, (FUZZ_MEMORY * 4, FUZZ_MEMORY * 4))
-    originals = image_samples() if kind == "image" else video_samples()
+    if kind == "packed":
+        packed.damaged_packed(0)  # makes what is damaged then
+    originals = {"image": image_samples, "video": video_samples, "packed": dict}[kind]()
     for number in range(first, count):
+        if kind == "packed":
+            signal.alarm(FUZZ_SECONDS)
+            outcome = fuzz_packed(number)
+            signal.alarm(0)
+            print(number, outcome, flush=True)
+            continue
         rng = np.random.default_rng(number)
         name, data = list(originals.items())[number % len(originals)]
         Path("damaged").write_bytes(damage(data, rng))
@@ -208,6 +231,18 @@ def fuzz_some(kind: str, first: int, count: int) -> None:
             shutil.copy("damaged", f"/tmp/fuzz-{kind}-{number}{path.suffix}")
         signal.alarm(0)
         print(number, outcome, flush=True)
+
+
+def fuzz_packed(number: int) -> str:
+    """Reads a damaged data set or list."""
+    read = packed.damaged_packed(number)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return "gave frames" if read(Path(folder)) else "gave none"
+        except InputError as error:
+            return "said why" if folder in str(error) and "\n" not in str(error) else f"said {error!r}"
+        except BaseException as error:
+            return f"raised {error!r}"
 
 
 def damage(data: bytes, rng: np.random.Generator) -> bytes:
