@@ -2,14 +2,16 @@
 
 import json
 import shutil
-import subprocess
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ascendvsr import cli
 from ascendvsr.config import load_config, save_config
 from ascendvsr.config.of_run import config_of_run, run_of
-from tests.support import PROJECT, TINY_EDVR, command_line
+from tests.support import PROJECT, TINY_EDVR
 
 TRAINED = {
     "eval.rounding": True,
@@ -48,15 +50,19 @@ def test_the_run_of_a_path(run: Path, tmp_path: Path, tiny_edvr_checkpoint: Path
     assert config_of_run(tmp_path) is None
 
 
-def evaluated(*arguments: object) -> str:
+@pytest.fixture
+def evaluated(monkeypatch, capsys) -> Callable[..., str]:
     """What `ascendvsr eval` prints."""
-    command = command_line("eval", "device", "cpu", *arguments)
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest keeps its own handlers
+
+    def run(*arguments: object) -> str:
+        assert cli.main(["eval", "device", "cpu", *map(str, arguments)]) == 0
+        return capsys.readouterr().out
+
+    return run
 
 
-def test_evaluation_is_by_the_settings_of_the_run_and_results_go_there(run: Path):
+def test_evaluation_is_by_the_settings_of_the_run_and_results_go_there(run: Path, evaluated):
     told = evaluated("--checkpoint", run / "EDVR-7")
     config = run / "config/train-20200102T000000.yaml"
     assert told.count(f"is of the run in {run}: settings are those of {config}") == 1
@@ -65,7 +71,7 @@ def test_evaluation_is_by_the_settings_of_the_run_and_results_go_there(run: Path
     assert not Path(PROJECT, "somewhere").exists()
 
 
-def test_the_command_line_wins_and_so_does_a_file(run: Path, tmp_path: Path, reds_set: Path):
+def test_the_command_line_wins_and_so_does_a_file(run: Path, tmp_path: Path, reds_set: Path, evaluated):
     out = tmp_path / "out"
     evaluated("--checkpoint", "latest", "eval.crop_border", 1, "output_dir", run)
     facts = json.loads((run / "result/EDVR-7/reds-val/metrics.json").read_text())["protocol"]["facts"]
@@ -79,6 +85,6 @@ def test_the_command_line_wins_and_so_does_a_file(run: Path, tmp_path: Path, red
     assert (out / "result/EDVR-7/reds-val/metrics.json").exists()
 
 
-def test_a_bare_name_is_looked_for_in_output_dir(run: Path):
+def test_a_bare_name_is_looked_for_in_output_dir(run: Path, evaluated):
     assert "border 2" in evaluated("checkpoint", "EDVR-7", "output_dir", run)
     assert "border 2" in evaluated("checkpoint", "step:7", "output_dir", run)
