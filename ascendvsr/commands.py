@@ -74,7 +74,10 @@ def doctor(arguments: argparse.Namespace) -> None:
     import_tensorflow()
     from ascendcv.ops import bench, doctor
 
-    print("\n".join(doctor.report()))
+    try:
+        print("\n".join(doctor.report()))
+    except ArithmeticError as error:
+        raise RuntimeError(str(error)) from error
     if arguments.bench:
         print("\n".join(bench.report()))
 
@@ -116,6 +119,10 @@ def evaluate_or_score(arguments: argparse.Namespace) -> None:
         _take_paths_as_settings(arguments)
         evaluate(arguments)
         return
+    for option in ("weights", "sigma", "part", "cluster", "devices", "lq", "gt", "tile", "tile_overlap"):
+        if getattr(arguments, option, None):
+            name = option.replace("_", "-")
+            raise InputError(f"--{name} is of a restoration: evaluate takes it with --checkpoint WEIGHTS")
     if arguments.merge:
         _take_paths_as_settings(arguments)
     from ascendvsr.evaluation.scores import evaluate as score

@@ -122,13 +122,15 @@ def test_with_a_checkpoint_it_is_eval(ascendvsr, reds_set, tiny_edvr_checkpoint,
         (("{restored}", "{truth}", "--protocol", "reds5"), "reds5"),
         (("{restored}", "{truth}", "--measures", "psnr,lpip"), "no measure is called 'lpip'"),
         (("{restored}", "{truth}", "--measures", "tof"), "--flow WEIGHTS"),
+        (("{restored}", "{truth}", "--weights", "ema"), "--weights is of a restoration"),
+        (("{restored}", "{truth}", "--tile", 0, 64, 64), "--tile is of a restoration"),
         (("{restored}", "{truth}", "--measures", "tof", "--flow", "{truth}/000/00000000.png"), "00000000.png"),
         (("{restored}", "{truth}", "--merge", "{truth}/000/00000000.png"), "holds no results"),
     ],
 )
 def test_what_cannot_be_measured_ends_in_one_line(clips, tmp_path, words, said):
     restored, truth = clips({"000": 1})
-    words = [word.format(restored=restored, truth=truth) for word in words]
+    words = [str(word).format(restored=restored, truth=truth) for word in words]
     done = subprocess.run(
         command_line("evaluate", *words), cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
