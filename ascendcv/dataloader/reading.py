@@ -70,6 +70,22 @@ class WindowReader:
         self._decode = _decoder(read_mode, cache, self.bits)
         self._on_failure = on_failure or (lambda failure: None)
         self._lock = threading.Lock()
+        if degrade is None:
+            self._require_ground_truth()
+
+    def _require_ground_truth(self) -> None:
+        """Raises `InputError` naming a clip with ground truth of some frames only that is trained on at others."""
+        indices = {index for at in self._wanted for index in ((at, -1 - at) if self._reverse else (at,))}
+        for window in self._windows:
+            clip = self._clips[window.clip]
+            if None not in clip.gt:
+                continue
+            frames = frames_of(window, len(clip.lq), num_frames=self._num_frames, interval=self._interval)
+            if any(clip.gt[frames[index]] is None for index in indices):
+                raise InputError(
+                    f"clip {clip.name} has ground truth of some frames only, and training needs that of others: "
+                    f"windows of {len(clip.lq)} frames have it in their middle (`num_frames`)"
+                )
 
     def read(self, number: int, window: int, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Crops [S, T, h, w, 3] of the input and [S, G, H, W, 3] of the ground truth; G is T, or 1: the center.

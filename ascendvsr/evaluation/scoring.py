@@ -94,9 +94,15 @@ def require_ground_truth(clips: Iterable[Clip]) -> None:
 
 
 def require_frames(clips: Iterable[Clip], protocol: Protocol) -> None:
-    """Raises `InputError` naming the first clip of which the protocol measures no frame."""
+    """Raises `InputError` naming the first clip of which the protocol measures no frame, or one without truth."""
     for clip in clips:
-        if not protocol.frames(clip.name, len(clip.lq)):
+        counted = protocol.frames(clip.name, len(clip.lq))
+        if lost := [clip.lq[index] for index in counted if clip.gt and clip.gt[index] is None]:
+            raise InputError(
+                f"{lost[0]} has no ground truth, and the protocol {protocol.name} measures it: Vimeo-90K's middle "
+                "frames alone are measured by eval.protocol vimeo90k"
+            )
+        if not counted:
             raise InputError(
                 f"clip {clip.name} has {len(clip.lq)} frame, none of which counts by the protocol {protocol.name}: "
                 "leave it out or change eval.protocol"

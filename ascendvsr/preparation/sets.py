@@ -151,6 +151,13 @@ DATA_SETS: Mapping[str, DataSet] = {
         ),
         gt=lambda part, letters: "Set8",
     ),
+    "pairs": DataSet(
+        "pairs",
+        (Part("."),),
+        gt=lambda part, letters: "gt",
+        lq=lambda part, letters: "blur",
+        own_lq=True,
+    ),
     "clips": DataSet(
         "davis",
         (Part("."),),

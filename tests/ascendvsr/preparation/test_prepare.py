@@ -3,7 +3,10 @@
 import io
 import json
 import shutil
+import signal
+import subprocess
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +15,13 @@ import numpy as np
 import pytest
 
 from ascendcv.dataloader.degrade import blur_downsample, imresize
-from ascendcv.dataloader.image import read_image, write_image
+from ascendcv.dataloader.image import check_clip, list_images, read_image, write_image
 from ascendcv.dataloader.layouts import read_layout
 from ascendcv.utils.errors import InputError
 from ascendvsr.cli import main
 from ascendvsr.preparation.archives import unpack
 from ascendvsr.preparation.sets import DATA_SETS
-from tests.support import PROJECT
+from tests.support import PROJECT, command_line
 
 DATA = PROJECT.parent / "shared/data"
 Reds = Callable[..., Path]
@@ -191,6 +194,19 @@ def test_clips_of_one_s_own(tmp_path: Path, photograph: np.ndarray):
     assert [(clip.name, len(clip.lq), clip.gt_size) for clip in clips] == [("a", 2, (32, 48)), ("b", 2, (32, 48))]
 
 
+def test_pairs_of_one_s_own_are_checked(tmp_path: Path, photograph: np.ndarray, capsys):
+    for kind in ("blur", "gt"):
+        for frame in range(3):
+            write_image(tmp_path / f"mine/{kind}/a/{frame}.png", photograph[frame : frame + 32, :48])
+    assert run("pairs", tmp_path / "mine", "--check") == 0
+    assert run("pairs", tmp_path / "mine", tmp_path / "ready") == 0
+    (clip,) = read_layout("pairs", tmp_path / "ready", ".")
+    assert [path.name for path in clip.lq] == ["0.png", "1.png", "2.png"]
+    (tmp_path / "mine/gt/a/1.png").unlink()
+    assert run("pairs", tmp_path / "mine", "--check") == 2
+    assert "gt/a lacks 1.png" in capsys.readouterr().err
+
+
 def test_deblurring_sets_are_arranged_as_kair_has_them(tmp_path: Path, capsys):
     for split, clip in (("train", "GOPR0372"), ("test", "GOPR0384")):
         for kind in ("blur", "sharp"):
@@ -344,6 +360,28 @@ def resize_one(path: Path) -> None:
 def resize(folder: Path) -> None:
     for path in folder.iterdir():
         resize_one(path)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_is_stopped_leaves_whole_files_and_the_next_one_makes_the_rest(
+    tmp_path: Path, photograph: np.ndarray, signal_number: int
+):
+    for frame in range(40):
+        write_image(tmp_path / f"mine/a/{frame:03d}.png", np.tile(photograph[frame : frame + 256, :256], (2, 2, 1)))
+    command = command_line("prepare", "clips", tmp_path / "mine", tmp_path / "ready", "--jobs", 1)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    made = tmp_path / "ready/BIx4/a"
+    while process.poll() is None and (not made.is_dir() or len(list(made.glob("*.png"))) < 3):
+        time.sleep(0.01)
+    process.send_signal(signal_number)
+    assert process.wait(60) != 0
+    there = list_images(made)[0]
+    assert 3 <= len(there) < 40
+    check_clip(there)
+    assert not (tmp_path / "ready/prepared.json").exists()
+    assert run("clips", tmp_path / "mine", tmp_path / "ready") == 0
+    assert [len(list_images(tmp_path / "ready" / name / "a")[0]) for name in ("GT", "BIx4")] == [40, 40]
+    assert not list((tmp_path / "ready").rglob(".*"))
 
 
 def test_the_note_says_how_it_was_prepared(reds: Reds, tmp_path: Path):
