@@ -45,7 +45,7 @@ def big_node(key: str, size: int, number: int) -> bytes:
 
 
 def branch_node(key: str, child: int) -> bytes:
-    return struct.pack("<HHHH", child & 0xFFFF, child >> 16, child >> 32, len(key)) + key.encode()
+    return struct.pack("<HHHH", child & 0xFFFF, child >> 16 & 0xFFFF, child >> 32, len(key)) + key.encode()
 
 
 def meta(number: int, root: int, transaction: int) -> bytes:
@@ -98,3 +98,55 @@ def test_what_is_no_lmdb_is_named(tmp_path: Path):
     (tmp_path / "data.mdb").write_bytes(loop)
     with pytest.raises(InputError, match=r"its tree has a loop"):
         list(read_lmdb(tmp_path))
+
+
+def with_node_at(page_bytes: bytes, place: int) -> bytes:
+    """The page with its first entry said to be at `place`."""
+    return page_bytes[:16] + struct.pack("<H", place) + page_bytes[18:]
+
+
+LEAF = page(3, 2, [leaf_node("a/0", b"value")])
+
+
+@pytest.mark.parametrize(
+    ("pages", "message"),
+    [
+        ([page(2, 1, [branch_node("", 2**48 - 1)])], r"it names a page 281474976710655, which it does not have"),
+        ([page(2, 1, [branch_node("", 9)])], r"it names a page 9, which it does not have"),
+        ([page(2, 1, [branch_node("", 3)] * 300), LEAF], r"its tree has a loop"),
+        ([page(2, 1, [branch_node("", 3), branch_node("b", 2)]), LEAF], r"its tree has a loop"),
+        ([page(2, 2, [leaf_node("a/0", b"1"), leaf_node("a/0", b"2")])], r"it has a key twice"),
+        ([page(2, 2, [big_node("a/0", 100, 2**60)])], r"it is cut short"),
+        ([page(2, 2, [big_node("a/0", 2**32 - 1, 2)])], r"it is cut short"),
+        ([page(2, 2, [leaf_node("a/0", b"x" * 50)[:-50]])], r"a page has an entry outside of it"),
+        ([with_node_at(page(2, 2, [leaf_node("a/0", b"x")]), 4095)], r"no whole LMDB file"),
+        ([with_node_at(page(2, 2, [leaf_node("a/0", b"x")]), 2)], r"a page has an entry outside of it"),
+        ([page(2, 2, [struct.pack("<HHHH", 1, 0, 0, 9999) + b"a"])], r"a page has an entry outside of it"),
+        ([page(2, 2, [struct.pack("<HHHH", 1, 0, 2, 1) + b"ab"])], r"it has entries of an unknown kind"),
+        ([page(2, 0x20, [leaf_node("a", b"x")])], r"it has pages of an unknown kind"),
+        ([page(2, 2, [])[:12] + struct.pack("<HH", 65535, 0) + bytes(PAGE - 16)], r"a page says it is longer"),
+    ],
+)
+def test_nothing_that_a_damaged_file_says_is_believed(tmp_path: Path, pages: list[bytes], message: str):
+    (tmp_path / "data.mdb").write_bytes(meta(0, 2, 0) + meta(1, 2, 1) + b"".join(pages))
+    with pytest.raises(InputError, match=message):
+        list(read_lmdb(tmp_path))
+
+
+def test_a_small_file_cannot_ask_for_much_time_or_memory(tmp_path: Path):
+    """Fifteen pages, each of which leads 200 times to the next: every page is visited once."""
+    pages = [
+        page(number, 1, [branch_node(str(entry), number + 1) for entry in range(200)]) for number in range(2, 14)
+    ]
+    (tmp_path / "data.mdb").write_bytes(meta(0, 2, 0) + meta(1, 2, 1) + b"".join(pages) + LEAF)
+    with pytest.raises(InputError, match="is no whole LMDB file"):
+        list(read_lmdb(tmp_path))
+
+
+@pytest.mark.parametrize("size", [0, 3, 100, 1 << 20, 2**32 - 1])
+def test_pages_of_an_impossible_size_are_refused(reds_lmdb: Path, size: int):
+    path = reds_lmdb / "data.mdb"
+    data = path.read_bytes()
+    path.write_bytes(data[:40] + struct.pack("<I", size) + data[44:])
+    with pytest.raises(InputError, match=rf"it has pages of {size} bytes"):
+        list(read_lmdb(reds_lmdb))
