@@ -9,6 +9,7 @@ from ascendcv.dataloader.footage import Footage
 from ascendcv.dataloader.image import write_image
 from ascendcv.utils.errors import InputError
 from ascendvsr.restoration.jobs import Job, check_target, find_jobs, target_of
+from tests.support import PROJECT
 
 
 def footage(kind: str) -> Footage:
@@ -137,3 +138,23 @@ def test_an_empty_folder_is_refused(tmp_path):
 def test_the_standard_input_needs_an_output():
     with pytest.raises(InputError, match="name an output"):
         find_jobs(["-"], None)
+
+
+@pytest.mark.parametrize(
+    ("case", "names"),
+    [("lmdb_reds", ["000", "001"]), ("lmdb_vimeo", ["00001/0003", "00002/0004"])],
+)
+def test_the_clips_of_an_lmdb_go_into_folders_beside_it_or_where_that_is_said(tmp_path, case, names):
+    lmdb = tmp_path / "train.lmdb"
+    lmdb.mkdir()
+    vector = np.load(PROJECT / f"tests/golden/vectors/common/{case}.npz")
+    (lmdb / "data.mdb").write_bytes(vector["data_mdb"].tobytes())
+    jobs, _ = find_jobs([str(lmdb)], None)
+    assert [job.source for job in jobs] == [str(lmdb / name) for name in names]
+    assert [target_of(job, footage("pictures"), None) for job in jobs] == [
+        str(tmp_path / "train_restored" / name) for name in names
+    ]
+    jobs, _ = find_jobs([str(lmdb)], str(tmp_path / "out"))
+    assert [target_of(job, footage("pictures"), None) for job in jobs] == [str(tmp_path / "out" / n) for n in names]
+    jobs, _ = find_jobs([str(lmdb / names[0])], str(tmp_path / "out"))
+    assert [target_of(job, footage("pictures"), None) for job in jobs] == [str(tmp_path / "out")]
