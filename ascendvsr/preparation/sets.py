@@ -215,11 +215,7 @@ def place_of(data_set: DataSet, part: Part, kind: str, letters: str, name: str) 
 def _videos(data_set: DataSet, root: Path, part: Part) -> list[Video]:
     """With the input where it is there, else without."""
     scale = 1 if data_set.own_lq or data_set.lq is None else 4
-    wanted = "." if data_set.layout == "davis" and not (root / "JPEGImages").is_dir() else part.name
-    if data_set.layout == "davis" and is_folder(root / f"{part.name}_GT"):
-        wanted = f"{part.name}_GT"
-    elif data_set.layout == "davis" and part.name != "." and is_folder(root / part.name):
-        wanted = part.name
+    wanted = _name_of(part, root) if data_set.layout == "davis" else part.name
     try:
         videos = list_videos(data_set.layout, root, wanted, scale=scale)
     except InputError:
@@ -231,6 +227,13 @@ def _videos(data_set: DataSet, root: Path, part: Part) -> list[Video]:
             video._replace(lq=video.gt) if video.gt and not is_folder(video.lq) else video for video in videos
         ]
     return videos
+
+
+def _name_of(part: Part, root: Path) -> str:
+    """What the layout of clean clips calls a part: DAVIS's own list, KAIR's folder, its name, or all there is."""
+    if part.name == "." or (root / "JPEGImages").is_dir():
+        return part.name
+    return next((name for name in (f"{part.name}_GT", part.name) if is_folder(root / name)), ".")
 
 
 def _roots(folder: Path, depth: int) -> list[Path]:
