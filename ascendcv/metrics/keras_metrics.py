@@ -50,8 +50,8 @@ class PSNR(_MeanOverImages):
     20.0
     """
 
-    def __init__(self, peak: float = 1.0, crop_border: int = 0, luma: bool = False, **kwargs):
-        super().__init__(crop_border, luma, **kwargs)
+    def __init__(self, peak: float = 1.0, crop_border: int = 0, luma: bool = False, name: str = "psnr", **kwargs):
+        super().__init__(crop_border, luma, name=name, **kwargs)
         self.peak = peak
 
     def measure(self, truth, frames):
@@ -76,8 +76,8 @@ class SSIM(_MeanOverImages):
     1.0
     """
 
-    def __init__(self, crop_border: int = 0, luma: bool = False, **kwargs):
-        super().__init__(crop_border, luma, **kwargs)
+    def __init__(self, crop_border: int = 0, luma: bool = False, name: str = "ssim", **kwargs):
+        super().__init__(crop_border, luma, name=name, **kwargs)
 
     def measure(self, truth, frames):
         return ops.mean(similarity_map(frames, truth), axis=(1, 2, 3))

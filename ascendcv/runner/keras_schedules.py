@@ -15,7 +15,14 @@ from ascendcv.layers.saving import serializable
 from ascendcv.runner import schedules
 
 
-class _Table(keras.optimizers.schedules.LearningRateSchedule):
+class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """What `serializable` adds to."""
+
+    def get_config(self) -> dict:
+        return {}
+
+
+class _Table(_Schedule):
     """The rates of `schedule` for the first `steps` steps; then over and over again, or the last one."""
 
     def __init__(self, schedule: schedules.Schedule, steps: int, repeated: bool = False):
@@ -27,9 +34,6 @@ class _Table(keras.optimizers.schedules.LearningRateSchedule):
         step, count = ops.cast(step, "int32"), len(self.rates)
         step = ops.mod(step, count) if self.repeated else ops.minimum(step, count - 1)
         return ops.take(ops.convert_to_tensor(self.rates), step)
-
-    def get_config(self) -> dict:
-        return {}
 
 
 @serializable("ascendcv")
@@ -111,7 +115,7 @@ class DelayedCosineRestart(_Table):
 
 
 @serializable("ascendcv")
-class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
+class StepDecay(_Schedule):
     """`step_decay`: torch's StepLR, times gamma after every `step_size` steps.
 
     >>> round(float(StepDecay(1e-4, 10, 0.5)(20)), 9)
@@ -125,9 +129,6 @@ class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         decays = ops.cast(ops.floor_divide(ops.cast(step, "int32"), self.step_size), "float32")
         return self.base_lr * ops.power(ops.convert_to_tensor(self.gamma, "float32"), decays)
-
-    def get_config(self) -> dict:
-        return {}
 
 
 @serializable("ascendcv")
