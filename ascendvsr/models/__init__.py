@@ -47,6 +47,6 @@ def card_of(model: object) -> Card:
     )
 
 
-_NETWORKS = dict(reversed(card.network.split(":")) for card in CARDS)
+_NETWORKS = {name: module for module, name in (card.network.split(":") for card in CARDS)}
 
 __getattr__, __all__ = lazy_names(__name__, _NETWORKS | {"build_model": "ascendvsr.models.builder"})

@@ -20,7 +20,7 @@ def detect(
     to be when no known network has such names, and that lists the candidates when several could have them.
     """
     shapes = {name: tuple(array.shape) for name, array in state_dict.items()}
-    candidates = []
+    candidates: list[Architecture] = []
     for card in CARDS:
         try:
             candidates += card.detect(shapes)

@@ -25,7 +25,7 @@ class KerasRunner:
         card = card or card_of(model)
         self.model = model
         self.name = card.name
-        self.kind = card.kind
+        self.kind: str = card.kind
         self.scale = model.scale if card.restores else 1
         self.window = model.num_frame if card.kind in ("window", "recurrent") else _WINDOWS[card.kind]
         self.center = model.center_frame_idx if card.kind in ("window", "recurrent") else 0
@@ -48,7 +48,7 @@ class KerasRunner:
         if self.kind == "recurrent":
             restored, state = self._call(frames, state)
             return ops.convert_to_numpy(restored), state
-        if state is not None:
+        if state is not None and self._next_window is not None:
             return ops.convert_to_numpy(self._next_window(state.numbers, frames, state.kept)), state
         return ops.convert_to_numpy(self._call(frames)), None
 

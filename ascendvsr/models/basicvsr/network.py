@@ -7,6 +7,7 @@ and upsampled, and the enlarged frame is added. Attributes carry the names of th
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -104,7 +105,7 @@ class BasicVSR(Network):
             frames = [clip[:, index] for index in range(count)]
             backward = propagated("backward", frames[::-1])[::-1]
             forward = propagated("forward", frames)
-            restored = []
+            restored: list = []
             for index, frame in enumerate(frames):
                 restored.append(reconstruct(in_turn(frame, restored), backward[index], forward[index]))
             return ops.stack(restored, axis=1)[:, :, : height * SCALE, : width * SCALE]
@@ -153,7 +154,7 @@ class ConvResidualBlocks(keras.Layer):
 
     def __init__(self, num_feat: int, num_block: int, **kwargs):
         super().__init__(**kwargs)
-        self.main = {
+        self.main: dict[str, Any] = {
             "0": Conv2D(num_feat, activation=0.1),
             "2": [ResidualBlockNoBN(num_feat) for _ in range(num_block)],
         }

@@ -6,7 +6,7 @@ came out of them, until one frame is left. Attributes carry the names of the pub
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -28,7 +28,7 @@ _KERNEL = 5
 class Frames(NamedTuple):
     """Frames [N, H, W, 3], and what the flow network sees in them: its pyramid, tensors whose first axis is N."""
 
-    pixels: object
+    pixels: Any
     features: list
 
     def part(self, begin, end) -> "Frames":
@@ -167,9 +167,10 @@ class CDVDTSP(Network):
         )
         pixels = ops.concatenate([previous.pixels, following.pixels], axis=0)
         warped, inside = warped_inside(pixels, flow)
-        aligned = [warped[:batch], middle.pixels, warped[batch:]]
-        prior = sharpness_prior(*aligned, inside[:batch] * inside[batch:], filtered=self.is_mask_filter)
-        restored = self.recons_net(ops.concatenate([*aligned, prior], axis=-1))
+        before, after = warped[:batch], warped[batch:]
+        known = inside[:batch] * inside[batch:]
+        prior = sharpness_prior(before, middle.pixels, after, known, filtered=self.is_mask_filter)
+        restored = self.recons_net(ops.concatenate([before, middle.pixels, after, prior], axis=-1))
         return ops.cast(restored, middle.pixels.dtype)
 
 

@@ -32,8 +32,9 @@ def _detect(shapes: Shapes, prefix: str) -> list[Architecture]:
     told = not prefix and in_channels % 3 == 1
     if num_frames % 2 == 0 or in_channels != 3 * (2 * num_frames - 1 if prefix else num_frames) + told:
         raise ValueError("a window without a middle frame")
-    settings = {
-        "model.name": "FlowDBN" if prefix else "DBN",
+    name = "FlowDBN" if prefix else "DBN"
+    settings: dict[str, object] = {
+        "model.name": name,
         "model.scale": 1,
         "model.num_frames": num_frames,
         "deblur_devil.num_feat": num_feat,
@@ -48,4 +49,4 @@ def _detect(shapes: Shapes, prefix: str) -> list[Architecture]:
             raise KeyError(f"{FLOW_PREFIX}*, the flow network")
         settings["deblur_devil.prewarping"] = found[0]
         words.append(f"prewarping by {found[0]}")
-    return [Architecture(settings["model.name"], settings, ", ".join(words))]
+    return [Architecture(name, settings, ", ".join(words))]

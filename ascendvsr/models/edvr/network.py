@@ -6,6 +6,7 @@ attention (TSA), reconstruction and upsampling. Attributes carry the names of th
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -108,6 +109,7 @@ class EDVR(Network):
         self.conv_l3_2 = Conv2D(num_feat, activation=SLOPE)
 
         self.pcd_align = PCDAlignment(num_feat, deformable_groups, impl)
+        self.fusion: keras.Layer
         if with_tsa:
             self.fusion = TSAFusion(num_feat, self.center_frame_idx)
         else:
@@ -129,6 +131,7 @@ class EDVR(Network):
             self.conv_1x1.build(features)
         else:
             self.conv_first.build(frames)
+        layer: keras.Layer
         strided = (self.conv_l2_1, self.conv_l2_2, self.conv_l3_1, self.conv_l3_2)
         for layer in (*self.feature_extraction, *strided):
             layer.build(features)
@@ -220,6 +223,7 @@ class PredeblurModule(keras.Layer):
         self.conv_first.build(frames_shape)
         strided = [self.stride_conv_hr1, self.stride_conv_hr2] if self.hr_in else []
         blocks = (self.resblock_l2_1, self.resblock_l3, self.resblock_l2_2, *self.resblock_l1)
+        layer: keras.Layer
         for layer in (*strided, self.stride_conv_l2, self.stride_conv_l3, *blocks):
             layer.build(features)
 
@@ -258,7 +262,7 @@ class PCDAlignment(keras.Layer):
     def __init__(self, num_feat: int, deformable_groups: int, impl: str, **kwargs):
         super().__init__(**kwargs)
         levels = ("l3", "l2", "l1")
-        pack = {"deformable_groups": deformable_groups, "impl": impl}
+        pack: dict[str, Any] = {"deformable_groups": deformable_groups, "impl": impl}
         self.offset_conv1 = {level: Conv2D(num_feat, activation=SLOPE) for level in levels}
         self.offset_conv2 = {level: Conv2D(num_feat, activation=SLOPE) for level in levels}
         self.offset_conv3 = {level: Conv2D(num_feat, activation=SLOPE) for level in levels[1:]}

@@ -58,9 +58,10 @@ class EDVRTraining(Training):
 
 
 def _loss(loss_type: str, margin: float) -> Callable:
-    return {
+    losses: dict[str, Callable] = {
         "l1": l1,
         "l2": l2,
         "charbonnier": functools.partial(charbonnier, eps=margin),
         "marginal l1": functools.partial(marginal_l1, margin=margin),
-    }[loss_type]
+    }
+    return losses[loss_type]

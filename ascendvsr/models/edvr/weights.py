@@ -1,5 +1,7 @@
 """How checkpoints of EDVR are recognized."""
 
+from typing import Any
+
 from ascendvsr.models.card import Architecture, OtherNames, Shapes
 
 _TAPS = 9  # of a deformable convolution: 3 x 3
@@ -50,7 +52,7 @@ def detect(shapes: Shapes) -> list[Architecture]:
     ]
 
 
-def _described(settings: dict[str, object]) -> Architecture:
+def _described(settings: dict[str, Any]) -> Architecture:
     words = [
         f"{settings['edvr.mid_channels']} channels",
         f"{settings['edvr.num_blocks_reconstruction']} reconstruction blocks",

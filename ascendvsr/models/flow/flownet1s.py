@@ -4,6 +4,8 @@ FlowNet: Learning Optical Flow with Convolutional Networks (Dosovitskiy et al., 
 Video Deblurring: The Devil is in the Details" (Gast and Roth, ICCV Workshops 2019) prewarps with.
 """
 
+from typing import Any
+
 from keras import ops
 
 from ascendcv.layers.conv import Conv2D
@@ -67,7 +69,7 @@ class FlowNet1S(FlowNetwork):
     def __init__(self, div_flow: float = 0.05, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.div_flow = div_flow
-        head = {"dtype": head_dtype(self)}
+        head: dict[str, Any] = {"dtype": head_dtype(self)}
         self.encoder = {
             name: Conv2D(channels, kernel, stride, activation=SLOPE, **he_initialisation())
             for name, channels, kernel, stride in _ENCODER

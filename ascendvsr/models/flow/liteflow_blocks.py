@@ -5,6 +5,8 @@ the PyTorch port that BIMNet of PVDNet is. Level l has 1 / 2^(l-1) of the size; 
 20th of pixels of full size. Attributes carry the names of the published weights.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -25,16 +27,23 @@ _VOLUME_CHANNELS = (2 * _SEARCH + 1) ** 2
 
 def _conv(channels: int, filters: int, kernel_size=3, stride: int = 1, **kwargs) -> Conv2D:
     """A convolution from `channels` to `filters`, built: building by calls would trace the network repeatedly."""
-    initial = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
-    layer = Conv2D(filters, kernel_size, stride, **initial, **kwargs)
+    layer = Conv2D(
+        filters,
+        kernel_size,
+        stride,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    )
     layer.build((None, None, None, channels))
     return layer
 
 
 def _upsampling(channels: int, **kwargs) -> Conv2DTranspose:
     """Twice the size, every channel by itself."""
-    settings = {"groups": channels, "use_bias": False, "kernel_initializer": "glorot_uniform"}
-    layer = Conv2DTranspose(channels, 4, 2, 1, **settings, **kwargs)
+    layer = Conv2DTranspose(
+        channels, 4, 2, 1, groups=channels, use_bias=False, kernel_initializer="glorot_uniform", **kwargs
+    )
     layer.build((None, None, None, channels))
     return layer
 
@@ -183,7 +192,7 @@ class Regularization(keras.Layer):
         self.side = side = _HEAD_SIZES[level]
         self.moduleFeat = _convs(_CHANNELS[level], (128, 1)) if level < 5 else []
         self.moduleMain = _convs(max(_CHANNELS[level], 128) + 3, (128,), (128,), (64,), (64,), (32,), (32,))
-        heads = {"dtype": head_dtype(self)}
+        heads: dict[str, Any] = {"dtype": head_dtype(self)}
         if level >= 5:
             self.moduleDist = [_conv(32, side**2, side, **heads)]
         else:

@@ -4,6 +4,8 @@ Coarse to fine over a pyramid of features: at each level the flow is matched by 
 pixel, and regularised. Attributes carry the names of the published weights.
 """
 
+from typing import Any
+
 from keras import ops
 
 from ascendcv.layers.saving import serializable
@@ -80,7 +82,7 @@ class LiteFlowNet(FlowNetwork):
 
         `reference` and `supporting` are what `features` gave, `size` at most that of its frames.
         """
-        flow = None
+        flow: Any = None
         for index in reversed(range(len(LEVELS))):
             (first, first_features), (second, second_features) = reference[index], supporting[index]
             flow = self.moduleMatching[index](first_features, second_features, flow)

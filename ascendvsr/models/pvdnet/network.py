@@ -6,6 +6,8 @@ gathered along it into a pixel volume, and a network deblurs the frame from the 
 Attributes carry the names of the published weights.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -196,12 +198,12 @@ class DeblurringNetwork(keras.Layer):
         return self.end(x)
 
 
-RELU = {"activation": "relu"}
+RELU: dict[str, Any] = {"activation": "relu"}
 
 
 def _conv(channels: int, filters: int, kernel_size: int = 5, stride: int = 1, **after) -> Conv2D:
     """A convolution from `channels` to `filters`, built."""
-    initial = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
+    initial: dict[str, Any] = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
     layer = Conv2D(filters, kernel_size, stride, **initial, **after)
     layer.build((None, None, None, channels))
     return layer
@@ -209,7 +211,7 @@ def _conv(channels: int, filters: int, kernel_size: int = 5, stride: int = 1, **
 
 def _upsampling(channels: int, filters: int) -> Conv2DTranspose:
     """Twice the size, from `channels` to `filters`, built."""
-    initial = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
+    initial: dict[str, Any] = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
     layer = Conv2DTranspose(filters, 4, 2, 1, **initial)
     layer.build((None, None, None, channels))
     return layer

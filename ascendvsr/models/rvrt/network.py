@@ -9,6 +9,7 @@ Attributes carry the names of the published weights.
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from keras import ops
 
@@ -125,8 +126,9 @@ class RVRT(Network):
         self.size = size
         self.size_multiple = 4 if upscale == 1 else 1
         self.in_channels = 4 if nonblind_denoising else 3
-        self.frame_window = (1, *window_size[1:])
-        self.clip_window = tuple(window_size)
+        clips, rows, columns = window_size
+        self.frame_window = (1, rows, columns)
+        self.clip_window = (clips, rows, columns)
 
         def blocks(stage: int, groups: int, **options) -> RSTBWithInputConv:
             """Stage 0 is the extraction, 1 the branches, 2 the reconstruction."""
@@ -145,6 +147,7 @@ class RVRT(Network):
 
         self.spynet = SpyNet()
         extraction = blocks(0, inputconv_groups[0])
+        self.feat_extract: Any  # the stage, or with downsampling a dictionary that it is in
         if upscale == 4:
             self.feat_extract = extraction
         else:
@@ -159,10 +162,11 @@ class RVRT(Network):
             )
             for index, branch in enumerate(BRANCHES)
         }
+        attention_rows, attention_columns = attention_window
         self.deform_align = {
             branch: GuidedDeformAttn(
                 embed_dims[1],
-                tuple(attention_window),
+                (attention_rows, attention_columns),
                 attention_heads,
                 deformable_groups,
                 max_residue_magnitude,
@@ -219,20 +223,21 @@ class RVRT(Network):
             rgb = clip[..., :3]
             small = self.at_feature_size(rgb)
             flows = flow(small)
-            masks = [shifted_window_mask(*ops.shape(small)[2:4], w) for w in (self.frame_window, self.clip_window)]
+            rows, columns = ops.shape(small)[2:4]
+            masks = [shifted_window_mask(rows, columns, w) for w in (self.frame_window, self.clip_window)]
 
-            features = {"shallow": []}
+            features: dict[str, list] = {"shallow": []}
             for frames in clips_of(clip):
                 features["shallow"].append(shallow(in_turn(frames, features["shallow"]), masks[0]))
-            guides = {}
+            guides: dict = {}
             for branch in BRANCHES:
                 steps = (begin[branch], go_on[branch])
                 features[branch] = self._propagate(branch, steps, features, flows, guides, masks[1])
-            restored = []
+            clips: list = []
             for index, frames in enumerate(clips_of(rgb)):
-                of_clip = [clips[index] for clips in features.values()]
-                restored.append(reconstruct(of_clip, in_turn(frames, restored), masks[0]))
-            restored = ops.concatenate(restored, axis=1)[:, :count]
+                of_clip = [branch[index] for branch in features.values()]
+                clips.append(reconstruct(of_clip, in_turn(frames, clips), masks[0]))
+            restored = ops.concatenate(clips, axis=1)[:, :count]
             return restored[:, :, : height * self.scale, : width * self.scale] if self.size == "pad" else restored
 
         return restore
