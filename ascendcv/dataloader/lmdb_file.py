@@ -50,11 +50,15 @@ class Lmdb:
         except (ValueError, struct.error) as error:
             raise InputError(f"{self.path} is no whole LMDB file ({error}); copy or make it again") from error
 
-    def read(self, key: str) -> bytes:
-        """The value of a key. Raises KeyError without one, `InputError` if the file cannot be read any more."""
+    def read(self, key: str, start: int = 0, count: int | None = None) -> bytes:
+        """The value of a key, or `count` bytes of it from `start` on.
+
+        Raises KeyError without such a key, `InputError` if the file cannot be read any more.
+        """
         offset, size = self.places[key]
+        size = max(size - start, 0) if count is None else min(count, max(size - start, 0))
         try:
-            return self._read(offset, size)
+            return self._read(offset + start, size)
         except (OSError, ValueError) as error:
             raise InputError(f"{self.path} cannot be read at {key} ({error}); copy or make it again") from error
 

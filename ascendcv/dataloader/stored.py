@@ -12,13 +12,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from ascendcv.dataloader.lmdb_file import Lmdb
 from ascendcv.dataloader.tfrecord_file import TfRecords
 from ascendcv.utils.errors import InputError
 
 _TFRECORD = ".tfrecord"
+_BUFFER = 4096
 _SUFFIX = ".png"  # what BasicSR and KAIR keep, whatever the frames were before
 
 
@@ -29,6 +30,35 @@ class _Packed(NamedTuple):
     folders: dict[str, list[str]]  # the names of folders in each folder; '' is the packed file itself
     files: dict[str, list[str]]  # the names of frames in each folder
     state: tuple[int, int]  # size and time of change of the file
+
+
+class _Value(io.RawIOBase):
+    """A value as a file, of which only what is asked for is read: headers are looked at by the thousand."""
+
+    def __init__(self, file: Lmdb | TfRecords, key: str):
+        self._file, self._key, self._at = file, key, 0
+        self._size = file.places[key][1]
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max({io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset, 0)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(self._key, self._at, len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        data = self._file.read(self._key, self._at)
+        self._at += len(data)
+        return data
 
 
 _packed: dict[str, _Packed] = {}
@@ -97,7 +127,7 @@ def open_frame(path: str | os.PathLike) -> BinaryIO:
     packed, inside = _opened(root), _inside(path, root)
     for key in (inside, inside.removesuffix(_SUFFIX)):
         if key in packed.file.places:
-            return io.BytesIO(packed.file.read(key))
+            return cast(BinaryIO, io.BufferedReader(_Value(packed.file, key), _BUFFER))
     raise FileNotFoundError(f"{root} has no key {inside.removesuffix(_SUFFIX)}")
 
 

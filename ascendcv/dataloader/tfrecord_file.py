@@ -42,11 +42,15 @@ class TfRecords:
                 f"{self.path} is no whole TFRecord file of frames ({error}); copy or make it again"
             ) from error
 
-    def read(self, key: str) -> bytes:
-        """The image of a key. Raises KeyError without one, `InputError` if the file cannot be read any more."""
+    def read(self, key: str, start: int = 0, count: int | None = None) -> bytes:
+        """The image of a key, or `count` bytes of it from `start` on.
+
+        Raises KeyError without such a key, `InputError` if the file cannot be read any more.
+        """
         offset, size = self.places[key]
+        size = max(size - start, 0) if count is None else min(count, max(size - start, 0))
         try:
-            return read_at(self._file, offset, size)
+            return read_at(self._file, offset + start, size)
         except (OSError, ValueError) as error:
             raise InputError(f"{self.path} cannot be read at {key} ({error}); copy or make it again") from error
 

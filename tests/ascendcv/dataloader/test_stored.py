@@ -186,3 +186,28 @@ def test_any_byte_of_its_structure_may_be_damaged(tfrecord: Path):
             for clip in folders_of_frames(tfrecord, "").values():
                 for path in list_images(clip)[0]:
                     assert read_image(path).shape == (4, 6, 3)
+
+
+def test_headers_are_read_without_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lmdb = pytest.importorskip("lmdb", reason="writes what is read here")
+    from ascendcv.dataloader import lmdb_file
+    from ascendcv.dataloader.image import check_clip, encode_image
+
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    with (
+        lmdb.open(str(tmp_path / "x.lmdb"), map_size=1 << 24) as environment,
+        environment.begin(write=True) as transaction,
+    ):
+        for frame in range(4):
+            transaction.put(f"a/{frame}".encode(), encode_image(noise, ".png"))
+    frames = list_images(tmp_path / "x.lmdb/a")[0]
+    read, total = lmdb_file.read_at, [0]
+
+    def counting(file, offset: int, size: int) -> bytes:
+        total[0] += size
+        return read(file, offset, size)
+
+    monkeypatch.setattr(lmdb_file, "read_at", counting)
+    assert check_clip(frames)[:3] == (300, 400, 3)
+    assert total[0] < 4 * 20_000 < 4 * 360_000
+    np.testing.assert_array_equal(read_image(frames[3]), noise)
