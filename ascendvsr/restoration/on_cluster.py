@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from ascendcv.dataloader.segments import join_parts, part_is_complete, segment_folder
+from ascendcv.utils.errors import InputError
 from ascendvsr.restoration.jobs import Job
 from ascendvsr.restoration.parts import Piece
 from ascendvsr.scaling.tasks import Engine, run_tasks, threads_of
@@ -57,13 +58,15 @@ def restore_on(
     """Restores the pieces of all clips on the workers, and tells of each clip as it is complete.
 
     A worker loads the network once. Pieces are written beside the target, in a folder that all hosts share, and
-    joined here; those that are complete are not made again with `--resume`.
+    joined here; those that are complete are not made again with `--resume`. A clip that cannot be restored is said,
+    and the others go on; raises `InputError` where it is the only one, and RuntimeError at the end of several.
     """
     settings = list(arguments.settings)
     if "num_threads" not in settings[::2] and threads_of(engine):
         settings += ["num_threads", str(threads_of(engine))]
     common = vars(arguments) | {"settings": settings, "cluster": None, "devices": None}
     asked: list[Divided] = []
+    problems: dict[str, str] = {}
 
     def tasks() -> Iterator[dict[str, Any]]:
         for divided in clips:
@@ -86,21 +89,37 @@ def restore_on(
     with tqdm(
         desc="restoring", total=total or None, unit="frame", leave=False, disable=not sys.stderr.isatty()
     ) as bar:
-        results = run_tasks(restore_task, tasks(), engine, done=lambda index, count: bar.update(count), say=say)
-        for index, _ in enumerate(results):
+
+        def done(index: int, result: tuple[int, str]) -> None:
+            bar.update(result[0])
+
+        results = run_tasks(restore_task, tasks(), engine, done=done, say=say)
+        for index, (_, problem) in enumerate(results):
             # Clips before the one that this task belongs to are complete: results come in order.
             while left[0] is not asked[index]:
-                say(left.pop(0).join())
+                _finish(left.pop(0), problems, say)
+            if problem:
+                problems.setdefault(asked[index].clip.target, problem)
         for divided in left:
-            say(divided.join())
+            _finish(divided, problems, say)
+    if problems and len(clips) == 1:
+        raise InputError(problems[clips[0].clip.target])
+    if problems:
+        raise RuntimeError(f"{len(problems)} of {len(clips)} clips could not be restored")
+
+
+def _finish(divided: Divided, problems: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Joins a clip whose pieces are all done, or says why it cannot be."""
+    target = divided.clip.target
+    say(f"{target}: not restored: {problems[target]}" if target in problems else divided.join())
 
 
 _kept: dict[str, tuple] = {}
 _one_at_a_time = threading.Lock()
 
 
-def restore_task(task: dict[str, Any]) -> int:
-    """Restores a piece of a clip in a worker process; gives how many frames it has."""
+def restore_task(task: dict[str, Any]) -> tuple[int, str]:
+    """Restores a piece of a clip in a worker process; gives how many frames it has, and what went wrong or ''."""
     from ascendvsr.commands import restorer
     from ascendvsr.restoration.command import restore_piece
 
@@ -114,4 +133,7 @@ def restore_task(task: dict[str, Any]) -> int:
             _kept[key] = (cfg, card, network(), exported)
         cfg, card, runner, exported = _kept[key]
         piece = Piece(**task["piece"]) if task["piece"] else None
-        return restore_piece(arguments, cfg, card, runner, exported, Job(**task["job"]), piece)
+        try:
+            return restore_piece(arguments, cfg, card, runner, exported, Job(**task["job"]), piece), ""
+        except (InputError, OSError) as error:
+            return 0, str(error)
