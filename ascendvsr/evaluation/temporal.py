@@ -4,8 +4,8 @@ tof            mean absolute difference, in pixels, between the flow of the rest
                truth, from each frame to the one before. Source: Chu et al., "Learning temporal coherence via
                self-supervision for GAN-based video generation" (tOF), with the flow of any network.
 warping_error  mean squared difference, of values in [0, 1], between a restored frame and the one before, moved by
-               the flow of the ground truth, where that is not occluded. Source: Lai et al., "Learning blind video
-               temporal consistency", 2018.
+               the flow of the ground truth, where that is not occluded and stays in the picture. Source: Lai et
+               al., "Learning blind video temporal consistency", 2018.
 """
 
 from collections.abc import Callable
@@ -70,7 +70,8 @@ def by_flow(flow: Flow) -> Compare:
         returned = warp(back, there, padding="border")
         mismatch = tf.reduce_sum((there + returned) ** 2, axis=-1, keepdims=True)
         length = tf.reduce_sum(there**2 + returned**2, axis=-1, keepdims=True)
-        seen = tf.cast(mismatch <= 0.01 * length + 0.5, tf.float32)
+        inside = warp(tf.ones_like(mismatch), there, padding="zeros") > 0.999
+        seen = tf.cast((mismatch <= 0.01 * length + 0.5) & inside, tf.float32)
         error = (restored - warp(restored_before, there, padding="border")) ** 2
         count = tf.reduce_sum(seen) * 3
         return difference, tf.reduce_sum(seen * error) / tf.maximum(count, 1)
