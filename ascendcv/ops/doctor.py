@@ -5,9 +5,9 @@ from ascendcv.ops import registry
 
 def report() -> list[str]:
     """Lines: the backend and its devices, then for each operation what 'auto' takes and why not the others, and how
-    far the kernels agree with the composed operations.
+    far the kernels and an NPU's operations agree with the composed ones.
 
-    Compiles the kernels when nobody has yet. Raises `ArithmeticError` where a kernel computes something else.
+    Compiles the kernels when nobody has yet. Raises `ArithmeticError` where one computes something else.
     """
     import keras
 
@@ -27,4 +27,8 @@ def report() -> list[str]:
         from ascendcv.ops import fused
 
         lines += fused.check()
+    from ascendcv.ops import vendor
+
+    if vendor.ascend_is_installed():
+        lines += vendor.check_ascend()
     return lines
