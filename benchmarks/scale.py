@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", choices=[[], *_PARTS], default=list(_PARTS))
     parser.add_argument("--frames", type=int, default=_FRAMES, help="to restore")
+    parser.add_argument("--networks", nargs="+", default=list(_NETWORKS), choices=list(_NETWORKS), help="that meet")
     parser.add_argument("--steps", type=int, default=40, help="to train")
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before")
@@ -124,7 +125,8 @@ def _start_up(folder: Path, arguments: argparse.Namespace) -> None:
 def _meet(folder: Path, arguments: argparse.Namespace) -> None:
     """Untrained networks: how long they remember is their structure's."""
     clip = _clip(folder, 64, 48, 64)
-    for name, settings in _NETWORKS.items():
+    for name in arguments.networks:
+        settings = _NETWORKS[name]
         weights = folder / f"{name.split()[0]}.weights.h5"
         code = (
             "import sys, keras; keras.utils.set_random_seed(0); from ascendvsr.config import load_config; "

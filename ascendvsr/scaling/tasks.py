@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,7 +130,7 @@ def run_tasks(
         InputError: no scheduler there, or no worker. What `function` raises: the first error ends the run.
         RuntimeError: the scheduler is gone, or a task's workers died each time.
     """
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     with _client(engine) as client:
         with contextlib.suppress(TimeoutError):
@@ -152,7 +152,7 @@ def _gone(engine: Engine) -> RuntimeError:
 def _ordered(client, function, tasks, done, say) -> Iterator[Any]:
     import distributed
     from distributed.client import FuturesCancelledError
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     running: dict[Any, tuple[int, Any]] = {}
     again: deque[tuple[int, Any]] = deque()
@@ -242,8 +242,3 @@ def _local_cluster(distributed: Any, engine: Engine, stack: contextlib.ExitStack
 def threads_of(engine: Engine) -> int:
     """How many threads a local process should compute with; 0: as it likes, alone on its host."""
     return 0 if engine.address or engine.devices else max((os.cpu_count() or 1) // engine.processes, 1)
-
-
-def items_of(engine: Engine | None, items: Sequence[Any], function: Callable[[Any], Any]) -> Iterator[Any]:
-    """`function` of each item, in order, here or on the engine."""
-    return map(function, items) if engine is None else run_tasks(function, items, engine)
