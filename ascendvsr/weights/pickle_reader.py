@@ -118,16 +118,18 @@ _DTYPES["torch.storage.UntypedStorage"] = "u1"
 # What exists to run programs, to reach other computers or to change files.
 _HOSTILE_MODULES = {
     *("os", "posix", "nt", "posixpath", "ntpath", "subprocess", "sys", "shutil", "socket", "importlib"),
-    *("imp", "runpy", "pty", "code", "codeop", "ctypes", "_ctypes", "pickle", "_pickle", "marshal"),
-    *("webbrowser", "commands", "popen2", "asyncio", "urllib", "http", "ftplib", "smtplib", "telnetlib"),
-    *("requests", "pip", "timeit", "cProfile", "profile", "pdb", "bdb", "trace", "pydoc", "doctest"),
-    *("zipimport", "pkgutil"),
+    *("imp", "runpy", "pty", "codeop", "ctypes", "_ctypes", "pickle", "_pickle", "marshal", "webbrowser"),
+    *("popen2", "asyncio", "urllib", "ftplib", "smtplib", "telnetlib", "pip", "timeit", "cProfile", "pdb"),
+    *("bdb", "pydoc", "doctest", "zipimport", "pkgutil"),
 }
-_HOSTILE = frozenset(
-    [f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__", "input", "breakpoint")]
-    + [f"builtins.{name}" for name in ("setattr", "delattr", "globals", "locals", "vars", "apply", "execfile")]
-    + ["torch.load", "numpy.load", "torch.utils.data._utils.worker", "functools.reduce", "operator.methodcaller"]
-)
+_HOSTILE = {
+    *(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__", "input", "breakpoint")),
+    *(f"builtins.{name}" for name in ("setattr", "delattr", "globals", "locals", "vars", "apply", "execfile")),
+    # Of modules that have names which programs give to their own, too.
+    *("code.interact", "code.InteractiveInterpreter", "code.InteractiveConsole", "commands.getoutput"),
+    *("commands.getstatusoutput", "profile.run", "profile.runctx", "trace.Trace", "requests.get", "requests.post"),
+    *("torch.load", "numpy.load", "functools.reduce", "operator.methodcaller"),
+}
 _HOSTILE_PACKAGES = ("torch.hub.", "torch.jit.", "torch.utils.cpp_extension.", "numpy.f2py.", "numpy.testing.")
 _SPECIAL = re.compile(r"\.__\w+__(\.|$)")  # attributes such as __globals__
 _GETATTR = "builtins.getattr"

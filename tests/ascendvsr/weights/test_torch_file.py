@@ -308,6 +308,12 @@ def test_unknown_classes_beside_weights_are_skipped(read, container, kind, proto
     assert_same(read(content(container, tree)), weights())
 
 
+@pytest.mark.parametrize("module", ["code.utils", "commands", "profile.settings", "trace", "utils.os", "model.sys"])
+def test_programs_may_call_their_own_modules_as_others_are_called(read, module):
+    beside = Raw(name(module, "Options") + b")\x81}b")
+    assert_same(read(TorchFile().zip({"params": weights(), "options": beside})), weights())
+
+
 def test_what_is_beside_weights_would_be_made_by_pythons_own_unpickler():
     """The test above reads what real programs write."""
     for make in BESIDE.values():
