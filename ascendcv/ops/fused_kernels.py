@@ -5,14 +5,16 @@ in and out; positions are float32 always.
 """
 
 from types import ModuleType
+from typing import Any
 
 import tensorflow as tf
 from keras import ops
 
 from ascendcv.ops import registry
 from ascendcv.ops.conv2d import FEW_OUTPUTS
+from ascendcv.ops.deform_conv import both_axes
 
-_library: ModuleType | None = None
+_library: Any = None  # the loaded library: a module whose functions TensorFlow makes
 
 
 def use(library: ModuleType) -> None:
@@ -65,9 +67,9 @@ def deform_conv2d(x, offset, kernel, mask, bias, *, stride, padding, dilation, g
         mask=tf.zeros([0]) if mask is None else _float32(mask),
         kernel=_float32(kernel),
         bias=tf.zeros([kernel.shape[-1]]) if bias is None else _float32(bias),
-        strides=[stride, stride],
-        padding=[padding, padding],
-        dilations=[dilation, dilation],
+        strides=list(both_axes(stride)),
+        padding=list(both_axes(padding)),
+        dilations=list(both_axes(dilation)),
         groups=groups,
         deformable_groups=deformable_groups,
         masked=mask is not None,

@@ -78,7 +78,7 @@ def _resize_axis(x, axis: int, size, method: str, align_corners: bool):
     else:
         position = (position + 0.5) * (ops.cast(old, dtype) / ops.cast(size, dtype)) - 0.5
         if method == "bilinear":
-            position = ops.maximum(position, 0.0)
+            position = ops.relu(position)  # not `maximum`, which makes float64 float32 on PyTorch
     first = ops.floor(position)
     fraction = position - first
     resized = 0

@@ -95,8 +95,10 @@ def _locate(x, rows, columns, groups: int):
     """For each sample its quad, as int32 (float32 cannot count beyond 2^24), and where in it; [samples] each."""
     batch, height, width, _ = ops.shape(x)
     # What is outside moves to where all four neighbours are in the border; this holds for NaN too.
-    rows = ops.minimum(ops.where(rows > -1, rows, -2.0), ops.cast(height, rows.dtype))
-    columns = ops.minimum(ops.where(columns > -1, columns, -2.0), ops.cast(width, rows.dtype))
+    # Not by `minimum`, which makes float64 float32 on PyTorch.
+    rows, columns = ops.where(rows > -1, rows, -2.0), ops.where(columns > -1, columns, -2.0)
+    below, right = ops.cast(height, rows.dtype), ops.cast(width, rows.dtype)
+    rows, columns = ops.where(rows < below, rows, below), ops.where(columns < right, columns, right)
     top, left = ops.floor(rows), ops.floor(columns)
     image = ops.arange(batch, dtype="int32") * ((height + 3) * (width + 3)) + 2 * (width + 3) + 2
     pixel = ops.cast(top, "int32") * (width + 3) + ops.cast(left, "int32") + ops.reshape(image, (batch, 1, 1, 1))

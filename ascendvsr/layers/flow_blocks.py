@@ -43,7 +43,9 @@ def _share_inside(positions, size):
     """How much of a linear sample between pixels comes from pixels 0 to size - 1. An axis of one has all of it."""
     size = ops.cast(size, positions.dtype)
     positions = ops.where(size > 1, positions, 0.0)
-    return ops.clip(ops.minimum(positions + 1, size - positions), 0.0, 1.0)
+    before, after = positions + 1, size - positions
+    # Not by `minimum`, which makes float64 float32 on PyTorch.
+    return ops.clip(ops.where(before < after, before, after), 0.0, 1.0)
 
 
 def warp_visible(x, flow, threshold: float):
