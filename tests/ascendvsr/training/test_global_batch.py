@@ -21,7 +21,8 @@ from tests.support import PROJECT
 def arguments_of(tmp_path):
     """A maker of the arguments that a script of scripts/ hands to the program, which is not run."""
     house = tmp_path / "house"
-    shutil.copytree(PROJECT / "scripts", house / "scripts")
+    for folder in ("scripts", "configs"):
+        shutil.copytree(PROJECT / folder, house / folder)
     python = house / ".venv/bin/python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
@@ -44,7 +45,8 @@ def test_both_full_recipes_of_the_release_have_the_same_global_batch(arguments_o
     assert divided_batch(load_config(PROJECT / file, one), 1) == (32, [])
 
     eight = arguments_of("run_8p_train_precision_overwatch.sh")
-    workers = len(json.loads((PROJECT / eight[eight.index("scripts/8p.json")]).read_text()))
+    (cluster,) = (word for word in eight if word.endswith("8p.json"))
+    workers = len(json.loads((PROJECT / cluster).read_text()))
     file, settings = settings_in(eight)
     assert divided_batch(load_config(PROJECT / file, settings), workers) == (32, [])
 
