@@ -28,7 +28,7 @@ _FRAMES = 200
 # Weights that ship or that a network begins with: speed and what meets do not depend on them much.
 _NETWORKS = {
     "EDVR (windows)": ["model.name", "EDVR", "edvr.mid_channels", "16", "edvr.num_deform_groups", "2"],
-    "RVRT (clips)": ["model.name", "RVRT", "rvrt.num_blocks", "[1,1,1]", "rvrt.embed_dims", "[12,12,12]"],
+    "BasicVSR (clips)": ["model.name", "BasicVSR", "basicvsr.num_feat", "8", "basicvsr.num_block", "1"],
     "PVDNet (recurrent)": ["model.name", "PVDNet", "model.scale", "1", "pvdnet.num_blocks", "1"],
 }
 
@@ -124,7 +124,7 @@ def _start_up(folder: Path, arguments: argparse.Namespace) -> None:
 
 def _meet(folder: Path, arguments: argparse.Namespace) -> None:
     """Untrained networks: how long they remember is their structure's."""
-    clip = _clip(folder, 64, 48, 64)
+    clip = _clip(folder, 48, 24, 32)
     for name in arguments.networks:
         settings = _NETWORKS[name]
         weights = folder / f"{name.split()[0]}.weights.h5"

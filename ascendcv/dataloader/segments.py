@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -349,7 +350,8 @@ class _SegmentWriter:
 
 
 def _label(part: PartOfVideo | None) -> str:
-    return "" if part is None else f"-{part.label}"
+    """Of a file that is being written: a part may be made by two processes, of which one is thought to be dead."""
+    return "" if part is None else f"-{part.label}-{uuid.uuid4().hex[:8]}"
 
 
 def _manifest_name(part: PartOfVideo | None) -> str:

@@ -371,7 +371,7 @@ def _frames_done(
     """How many frames an earlier run has restored: of a video in whole segments, of a folder one by one."""
     path = Path(target)
     if is_video:
-        return 0 if path.exists() else frames_done(path, facts, part)
+        return 0 if path.exists() and part is None else frames_done(path, facts, part)
     if not path.is_dir() or not isinstance(source, ImageSource):
         return 0
     there = {entry.stem for entry in path.iterdir() if is_image_name(entry)}

@@ -77,8 +77,10 @@ def restore_on(
                 if piece and arguments.resume and divided.is_done(piece):
                     continue
                 asked.append(divided)
+                # A task that a dying worker had done already may be begun again: what is complete stays.
+                resume = {"resume": arguments.resume or divided.clip.is_video}
                 yield {
-                    "arguments": common,
+                    "arguments": common | resume,
                     "folder": os.getcwd(),
                     "job": asdict(divided.job),
                     "piece": asdict(piece) if piece else None,
@@ -126,7 +128,7 @@ def restore_task(task: dict[str, Any]) -> tuple[int, str]:
     with _one_at_a_time:
         os.chdir(task["folder"])
         arguments = argparse.Namespace(**task["arguments"])
-        key = json.dumps(task["arguments"], sort_keys=True, default=str)
+        key = json.dumps(task["arguments"] | {"resume": None}, sort_keys=True, default=str)
         if key not in _kept:
             _kept.clear()
             cfg, card, network, exported = restorer(arguments)

@@ -159,7 +159,7 @@ def _ordered(client, function, tasks, done, say) -> Iterator[Any]:
     attempts: Counter[int] = Counter()
     results: dict[int, Any] = {}
     numbered = enumerate(tasks)
-    given = 0
+    given, had_workers = 0, True
     try:
         while True:
             workers = client.scheduler_info(n_workers=-1)["workers"]
@@ -173,6 +173,9 @@ def _ordered(client, function, tasks, done, say) -> Iterator[Any]:
                 running[future] = entry
             if not running:
                 return
+            if bool(workers) != had_workers:
+                had_workers = bool(workers)
+                say("workers are there again" if workers else "all workers are gone: waiting for others")
             with contextlib.suppress(TimeoutError, FuturesCancelledError):
                 distributed.wait(list(running), timeout=_LOOK_EVERY, return_when="FIRST_COMPLETED")
             if client.status != "running":
