@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
@@ -33,7 +34,8 @@ def training_clips(cfg: CfgNode) -> list[Clip]:
 
 def _to_be_degraded(clip: Clip, chain: Chain) -> Clip:
     """A clip whose input is made of its ground truth: its own input, where it has one, is not read."""
-    if not clip.gt or None in clip.gt:
+    truths = [path for path in clip.gt if path is not None]
+    if not truths or len(truths) < len(clip.gt):
         raise InputError(f"clip {clip.name} has no ground truth that data.degrade could be done to")
     height, width = clip.gt_size
     if height % chain.scale or width % chain.scale:
@@ -41,7 +43,7 @@ def _to_be_degraded(clip: Clip, chain: Chain) -> Clip:
             f"clip {clip.name} has frames of {width}x{height} pixels, which cannot be divided by {chain.scale} "
             "(data.degrade): cut them, which `ascendvsr prepare` does"
         )
-    return dataclasses.replace(clip, lq=clip.gt, lq_size=(height // chain.scale, width // chain.scale))
+    return dataclasses.replace(clip, lq=truths, lq_size=(height // chain.scale, width // chain.scale))
 
 
 def evaluation_clips(cfg: CfgNode) -> list[Clip]:
@@ -111,7 +113,7 @@ def degradation(cfg: CfgNode) -> Chain | None:
     return chain
 
 
-def window_settings(cfg: CfgNode) -> dict[str, object]:
+def window_settings(cfg: CfgNode) -> dict[str, Any]:
     """What says which windows there are: the arguments of `training_samples`."""
     data = cfg.data
     return {
@@ -157,7 +159,7 @@ def _read(cfg: CfgNode, part: str, clip_list: str, *, training: bool) -> list[Cl
         )
 
 
-def _folders(cfg: CfgNode) -> dict[str, object]:
+def _folders(cfg: CfgNode) -> dict[str, Any]:
     return {"scale": cfg.model.scale} | {key: cfg.data[key] for key in ("lq_folder", "gt_folder", "gamma")}
 
 

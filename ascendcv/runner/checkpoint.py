@@ -126,7 +126,7 @@ def find_checkpoint(output_dir: str | os.PathLike, which: str, name: str = "", l
         of = f" of {name}" if name else ""
         raise InputError(f"there is no checkpoint {which!r} in {output_dir}: it holds none{of}")
     if which == "latest":
-        return store.newest()
+        return first_whole([store.path(step) for step in reversed(steps)])
     if which == "best":
         ranked = [store.path(step) for step, _ in store.ranking()]
         if not ranked:

@@ -54,8 +54,8 @@ def _gather(size: int, host: str, port: int, deadline: float) -> list[str]:
             return workers
     except TimeoutError:
         missing = ", ".join(str(number) for number in range(size) if number not in found)
-        message = f"of {size} processes that train together, these have not come to {host}:{port}: {missing}"
-        raise InputError(message) from None
+        reason = f"of {size} processes that train together, these have not come to {host}:{port}: {missing}"
+        raise InputError(reason) from None
     except OSError as error:
         raise InputError(f"rank 0 cannot meet the others at {host}:{port}: {error.strerror or error}") from error
     finally:

@@ -41,7 +41,8 @@ def save_state(
         save_weights(trainer.model, folder / "model.weights.h5")
         if trainer.ema_model is not None:
             save_weights(trainer.ema_model, folder / "ema.weights.h5")
-        np.savez(folder / "state.npz", **_optimizer_arrays(trainer), **_random_arrays(trainer.model))
+        arrays: dict[str, Any] = _optimizer_arrays(trainer) | _random_arrays(trainer.model)
+        np.savez(folder / "state.npz", **arrays)
         return {
             "model": store.name,
             "epoch": trainer.epoch,
@@ -102,7 +103,8 @@ def _restore_optimizer(trainer: Trainer, arrays: dict[str, np.ndarray], folder: 
 def _random_arrays(model: keras.Model) -> dict[str, np.ndarray]:
     """The states of Python's and NumPy's generators and of the model's own (dropout and the like)."""
     version, words, gauss = random.getstate()
-    _, key, position, has_gauss, cached = np.random.get_state()
+    state: Any = np.random.get_state()
+    _, key, position, has_gauss, cached = state
     arrays = {
         "random/python": np.array(words, np.uint64),
         "random/python_gauss": np.array([version, gauss is not None, gauss or 0.0]),

@@ -6,6 +6,7 @@ decides that it is given to.
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -88,21 +89,23 @@ class _Reader:
             raise self.error(after, "a second document begins: a configuration is one")
         return root
 
-    def node(self, event: yaml.Event, depth: int) -> tuple[Node, int]:
+    def node(self, event: Any, depth: int) -> tuple[Node, int]:
         """The node that begins with `event`, and the number of its entries."""
         if depth > DEEPEST:
             raise self.error(event, f"more than {DEEPEST} lists and sections stand inside of each other")
         if isinstance(event, yaml.AliasEvent):
-            found = self.anchors.get(event.anchor, ())
+            name = str(event.anchor)
+            found = self.anchors.get(name)
             if not found:
-                problem = "is not defined" if found == () else "contains itself"
+                problem = "contains itself" if name in self.anchors else "is not defined"
                 raise self.error(event, f"the alias {shown(event.anchor)} {problem}")
             return found
         if event.tag not in (None, "!"):
             raise self.error(event, f"{shown(event.tag)}: the type of a value is that of its key, leave it out")
         if event.anchor:
             self.anchors[event.anchor] = None
-        line = event.start_mark.line + 1
+        line = _line(event)
+        made: tuple[Node, int]
         if isinstance(event, yaml.ScalarEvent):
             made = Scalar(event.value, line, quoted=not event.implicit[0]), 1
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -124,13 +127,14 @@ class _Reader:
     def mapping(self, line: int, depth: int) -> tuple[Mapping, int]:
         made, count = Mapping(line), 1
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            begin = _line(event)
             key, _ = self.node(event, depth + 1)
             if not isinstance(key, Scalar) or not re.search(r"\S", key.text):
                 raise self.error(event, "a key should be a word")
             if key.text == "<<" and not key.quoted:
                 raise self.error(event, "`<<` is not read: say `base: OTHER.yaml` and what differs")
             value, entries = self.node(next(self.events), depth + 1)
-            made.entries.append((key.text, event.start_mark.line + 1, value))
+            made.entries.append((key.text, begin, value))
             count = self.counted(count + entries, event)
         return made, count
 
@@ -140,4 +144,9 @@ class _Reader:
         return count
 
     def error(self, event: yaml.Event, problem: str) -> InputError:
-        return InputError(f"{self.source}, line {event.start_mark.line + 1}: {problem}")
+        return InputError(f"{self.source}, line {_line(event)}: {problem}")
+
+
+def _line(event: Any) -> int:
+    """Where an event of PyYAML's reader begins, from 1."""
+    return event.start_mark.line + 1

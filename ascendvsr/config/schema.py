@@ -1,6 +1,7 @@
 """The schema of all settings: the common ones and those that each network adds."""
 
 import functools
+from typing import Any
 
 from ascendcv.utils.setting import Setting, Tree, flattened, word
 from ascendvsr.config.settings import COMMON
@@ -12,9 +13,10 @@ def schema() -> Tree:
     """All settings, as nested sections."""
     names = [card.name for card in CARDS]
     aliases = {alias: card.name for card in CARDS for alias in card.aliases}
-    model = {"name": word("EDVR", "the network", names, aliases=aliases)} | COMMON["model"]
+    common: dict[str, Any] = COMMON
+    model = {"name": word("EDVR", "the network", names, aliases=aliases)} | common["model"]
     of_networks = {name: tree for card in CARDS for name, tree in card.settings.items()}
-    return COMMON | {"model": model} | of_networks
+    return common | {"model": model} | of_networks
 
 
 @functools.cache

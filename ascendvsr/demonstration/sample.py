@@ -164,7 +164,8 @@ def _put_disc(canvas: Image.Image, disc: Disc, photograph: Image.Image, time: fl
         [position + (side - full) / 2 for position, side, full in zip(place, size, SIZE, strict=True)]
         for place in (disc.start, disc.end)
     )
-    middle = tuple(a + (b - a) * time for a, b in zip(start, end, strict=True))
+    x, y = (a + (b - a) * time for a, b in zip(start, end, strict=True))
+    middle = (x, y)
     view = View(disc.x, disc.y, disc.zoom, disc.turn * time)
     radius = disc.radius / disc.zoom
     box = [4 * SUPERSAMPLING * (position + side) for side in (-radius, radius) for position in middle]

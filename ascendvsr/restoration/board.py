@@ -76,7 +76,8 @@ class Board:
 
     def watch(self, clip: str, length: int) -> Any:
         """What takes each frame of a clip and what became of it, as `restore_frames` calls it."""
-        shown, before, index = some_of(length), None, 0
+        shown, index = some_of(length), 0
+        before: np.ndarray | None = None
 
         def watched(frame: Frame, pixels: np.ndarray) -> None:
             nonlocal before, index

@@ -12,11 +12,12 @@ from yacs.config import CfgNode
 
 from ascendcv.dataloader.clips import Clip
 from ascendcv.dataloader.frame_sink import Sink, open_sink
-from ascendcv.dataloader.frame_source import ImageSource, Source, VideoSource, clip_folders, open_source
+from ascendcv.dataloader.frame_source import ImageSource, Source, clip_folders, open_source
+from ascendcv.dataloader.video_reader import VideoSource
 from ascendcv.utils.errors import InputError
 from ascendvsr.datasets import evaluation_clips
-from ascendvsr.restoration.board import Board, require_tensorboard
 from ascendvsr.models.card import Card
+from ascendvsr.restoration.board import Board, require_tensorboard
 from ascendvsr.restoration.restore import Watcher, marker, restore_frames
 from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import Settings, read_settings
@@ -57,7 +58,8 @@ def inference(cfg: CfgNode, card: Card, network: Callable[[], Runner]) -> None:
         board = Board(Path(cfg.output_dir, "log/tensorboard/inference"), runner)
     with board or contextlib.nullcontext():
         for (source, target), sink, level in zip(jobs, sinks, levels, strict=True):
-            watch = board and board.watch(Path(source.name).name, operator.length_hint(source))
+            name, length = Path(source.name).name, operator.length_hint(source)
+            watch = board.watch(name, length) if board is not None else None
             _restore(runner, source, target, sink, settings, level, watch)
 
 

@@ -69,7 +69,7 @@ def cut_into(source: Source, count: int, cuts: str | Sequence[int], opened: Open
 def _cuts_near(middle: int, near: int, cuts: str | Sequence[int], opened: Opener) -> list[int]:
     if cuts == "off":
         return []
-    if cuts == "auto":
+    if isinstance(cuts, str):
         first = max(middle - near - 2 * DELAY, 0)
         pixels = (frame.pixels for frame in opened(first, middle + near + 2 * DELAY - first))
         cuts = [first + cut for cut in scene_cuts(pixels)]

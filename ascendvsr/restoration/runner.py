@@ -71,6 +71,15 @@ def as_runner(network: Any) -> Runner:
 class TimedRunner:
     """A runner that does what another one does, and how long that took."""
 
+    name: str
+    kind: str
+    scale: int
+    window: int
+    center: int
+    channels: int
+    shares_frames: bool
+    dtype: str
+
     def __init__(self, runner: Runner):
         for name in Runner.__annotations__:
             setattr(self, name, getattr(runner, name))

@@ -83,7 +83,9 @@ class Exported:
         """
         if self.size is not None:
             if settings.adapts or settings.tile not in (None, self.size):
-                raise InputError(f"{self._takes()}: leave --tile out, or export the network with free sizes")
+                raise InputError(
+                    f"{self._takes(self.size)}: leave --tile out, or export the network with free sizes"
+                )
             overlap = settings.tile_overlap
             rows, columns = (overlap, overlap) if isinstance(overlap, int) else overlap
             rows, columns = min(rows, self.size[0] // 2), min(columns, self.size[1] // 2)
@@ -97,12 +99,12 @@ class Exported:
         """Raises `InputError` for frames of the clip `name` that are smaller than the file takes."""
         if self.size is not None and (height < self.size[0] or width < self.size[1]):
             raise InputError(
-                f"{self._takes()}, and those of {name} have {width}x{height}: export the network for that size or "
-                "with free sizes"
+                f"{self._takes(self.size)}, and those of {name} have {width}x{height}: export the network for that "
+                "size or with free sizes"
             )
 
-    def _takes(self) -> str:
-        height, width = self.size
+    def _takes(self, size: tuple[int, int]) -> str:
+        height, width = size
         return f"{self.path} takes frames of {width}x{height} pixels"
 
     def runner(self, *, threads: int = 0, precision: str = "float32") -> "SessionRunner":
@@ -340,7 +342,10 @@ def _openvino_session(path: Path, metadata: dict, threads: int, precision: str):
     import openvino
 
     core = openvino.Core()
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision]}
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision],
+    }
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     inputs = [tensor["name"] for tensor in metadata["inputs"]]
@@ -375,7 +380,7 @@ _SIZES_KEPT = 4  # compiled at a time
 
 def _shapes(ports: list, told: list[str]) -> dict[str, Shape | None]:
     """The shape of each port by its name: of several, the one that the file's metadata tells."""
-    shapes = {}
+    shapes: dict[str, Shape | None] = {}
     for port in ports:
         names, shape = port.get_names(), port.get_partial_shape()
         name = next((name for name in told if name in names), min(names, default=""))

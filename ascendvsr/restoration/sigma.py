@@ -46,9 +46,10 @@ def read_sigma(text: str) -> Sigma:
         if not line.strip():
             continue
         name, _, value = line.strip().rpartition(" ")
-        levels[name.strip()] = level = _level(value)
+        level = _level(value)
         if level is None or not name:
             raise InputError(f"{path} line {number} should be NAME SIGMA, not {line!r}")
+        levels[name.strip()] = level
     return levels
 
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 from pathlib import Path
+from typing import cast
 
 import keras
 import numpy as np
@@ -99,10 +100,12 @@ def _pictures(training: Training, model: keras.Model, batch: Batch) -> dict[str,
     return {"sample": training.picture(model, batch)} | training.more_pictures(model, batch)
 
 
-def _validation_pictures(validation: Validation, model: keras.Model, batch: Batch) -> dict[str, np.ndarray]:
+def _validation_pictures(validation: Validation | None, model: keras.Model, batch: Batch) -> dict[str, np.ndarray]:
     """The middle frame of each of the first clips that measure: the input, the restored frame, the ground truth."""
     runner = KerasRunner(model)
-    pictures = {}
+    pictures: dict[str, np.ndarray] = {}
+    if validation is None:
+        return pictures
     for clip in validation.clips[:_CLIPS_SHOWN]:
         middle = len(clip.lq) // 2
         around = range(max(middle - _AROUND, 0), min(middle + _AROUND + 1, len(clip.lq)))
@@ -112,7 +115,7 @@ def _validation_pictures(validation: Validation, model: keras.Model, batch: Batc
             frames = list(with_noise(frames, level, NOISE_SEED))
         restored = restored_frames(runner, frames, validation.settings, sigma=level)
         output = next(itertools.islice(restored, middle - around[0], None))
-        truth = to_unit_rgb(read_image(clip.gt[middle]))[: output.shape[0], : output.shape[1]]
+        truth = to_unit_rgb(read_image(cast(Path, clip.gt[middle])))[: output.shape[0], : output.shape[1]]
         shown = enlarged(frames[middle - around[0]], runner.scale)[: output.shape[0]]
         pictures[f"validation-{clip.name.replace('/', '-')}"] = strip(shown, output, truth)
     return pictures
@@ -129,7 +132,7 @@ def _scores(plan: Plan, training: Training, model: keras.Model, step: int) -> di
     """
     validation, cfg = plan.validation, plan.cfg
     if validation is None:
-        return training.scores(model)
+        return training.scores(model) or {}
     folder = Path(cfg.output_dir, "result", f"{plan.card.name}-{step}", set_name(cfg))
     found = evaluate_model(
         KerasRunner(model),

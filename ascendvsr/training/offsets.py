@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras import ops
@@ -26,7 +27,7 @@ def offset_magnitudes(model: keras.Model, clip) -> dict[str, float]:
 def _recorded_offsets(layer: DCNv2Pack) -> Iterator[list]:
     """Inside the block, each call of `layer` adds its mean |offset| to the list."""
     means: list = []
-    convolution = layer.conv_offset
+    convolution: Any = layer.conv_offset
     compute = convolution.call
 
     def call(feat):

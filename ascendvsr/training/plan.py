@@ -146,7 +146,7 @@ def read_plan(cfg: CfgNode, *, finds_rate: bool = False) -> Plan:
     newest = _chosen(cfg, store, seen) if seen or not finds_rate else None
     if newest is None:
         require_first_stage(cfg)
-    inputs = imported(card.read_inputs)(cfg, newest is None) if card.read_inputs else None
+    inputs: Any = imported(card.read_inputs)(cfg, newest is None) if card.read_inputs else None
     initial = read_checkpoint(cfg.init_from, cfg.weights) if cfg.init_from and newest is None else None
     if initial and initial.words:
         notes.append(f"init_from {cfg.init_from}: taking {initial.words}")
@@ -229,7 +229,7 @@ def _chosen(cfg: CfgNode, store: CheckpointStore, newest: Path | None) -> Path |
             f"{cfg.output_dir} holds checkpoints up to step {store.steps()[-1]}: say continue_training True to "
             "go on from there, solver.overwrite True to begin anew, or choose another output_dir"
         )
-    if which != "latest":
+    if newest is None or which != "latest":
         newest = find_checkpoint(cfg.output_dir, which, store.name, lowest=store.lowest)
         if problem := damage(newest):
             raise InputError(f"{newest} is damaged: {problem}")

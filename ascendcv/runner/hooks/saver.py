@@ -35,7 +35,7 @@ class CheckpointSaver(Hook):
         self.save_weights = save_weights
         self.best_by = best_by
         self.settings = dict(settings)
-        self._saved = None
+        self._saved: int | None = None
 
     def start(self, trainer) -> None:
         self._saved = trainer.step

@@ -50,4 +50,5 @@ class TensorBoard(Hook):
     def _go_to_next(self, trainer) -> None:
         """What the network gives during the next updates stands under the step that they lead to."""
         step = trainer.step + trainer.updates.count
-        self._run.go_to(step, due=step // self.interval > trainer.step // self.interval)
+        if self._run is not None:
+            self._run.go_to(step, due=step // self.interval > trainer.step // self.interval)
