@@ -1,5 +1,6 @@
 """From a configuration to its clips, windows and batches, on the sample that the project makes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.datasets import evaluation_clips, steps_per_epoch, training_clips, training_windows
-from ascendvsr.training.data import training_batches
+from ascendvsr.training.data import batches_for_trainer, training_batches
 
 PAIRS = {"data.layout": "pairs", "data.train_set": "train", "data.eval_set": "val", "model.scale": 1}
 CLEAN = {"data.layout": "davis", "data.train_set": "train/gt", "data.eval_set": "val/gt", "model.scale": 1}
@@ -157,3 +158,49 @@ def test_a_list_and_held_out_clips_choose(sample: Path, tmp_path: Path):
     for key in ({"data.hold_out": ["003"]}, {"data.train_list": "list.txt"}):
         with pytest.raises(InputError, match=r"is not for data.layout reds, whose set files name the clips"):
             training_clips(config(sample, key))
+
+
+# --- input that is made of the ground truth ------------------------------------------------------------------
+
+
+def test_clean_clips_are_degraded_while_training(sample: Path):
+    steps = {"data.degrade": ["bicubic scale=4", "gaussian sigma=5..25"], "model.scale": 4}
+    for layout in (CLEAN, {}):  # clean clips, and a set whose own input is left alone
+        cfg = config(sample, layout, steps, {"data.train_in_size": [16, 16]})
+        clips = training_clips(cfg)
+        assert all(clip.lq == clip.gt for clip in clips)
+        assert clips[0].lq_size == (clips[0].gt_size[0] // 4, clips[0].gt_size[1] // 4)
+        batch = next(iter(training_batches(cfg, clips, (0, 1), 2, 0)))
+        assert batch["lq"].shape.as_list() == [2, 5, 16, 16, 3]
+        assert batch["gt"].shape.as_list() == [2, 64, 64, 3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data.degrade": ["blurr"]}, "data.degrade: no degradation is called 'blurr'"),
+        ({"data.degrade": ["bicubic scale=2"]}, "data.degrade makes frames 2 times smaller, and model.scale is 4"),
+        (
+            {"data.degrade": ["average frames=3 step=2", "bicubic"]},
+            "how far these are apart data.train_interval says",
+        ),
+        ({"model.scale": 4}, "has frames of 224x176 pixels; 4 times"),
+    ],
+)
+def test_degradations_that_do_not_fit_are_refused(sample: Path, settings: dict, message: str):
+    with pytest.raises(InputError, match=message):
+        training_clips(config(sample, CLEAN, {"model.scale": 4}, settings))
+
+
+def test_a_frame_that_cannot_be_read_ends_training_where_that_is_said(tmp_path: Path, sample: Path):
+    shutil.copytree(sample / "train", tmp_path / "train")
+    for path in (tmp_path / "train/blur").rglob("*.png"):
+        data = path.read_bytes()
+        path.write_bytes(data[:60] + bytes(60) + data[120:])
+    cfg = config(tmp_path, PAIRS, {"data.train_in_size": [32, 32], "data.on_error": "stop"})
+    batches = batches_for_trainer(cfg, training_clips(cfg), (0, 1), 2, 0)
+    with pytest.raises(InputError, match=r"\.png is no readable image .*; or say data\.on_error replace to train"):
+        next(batches)
+    cfg = config(tmp_path, PAIRS, {"data.train_in_size": [32, 32]})
+    with pytest.raises(InputError, match=r"none of 100 samples in a row can be read, the last because .*\.png"):
+        next(batches_for_trainer(cfg, training_clips(cfg), (0, 1), 2, 0))

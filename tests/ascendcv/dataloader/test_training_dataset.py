@@ -272,3 +272,13 @@ def test_where_nothing_can_be_read_training_ends_and_says_so(tmp_path: Path):
     assert "lq/" in str(failures[1])
     with pytest.raises(InputError, match=r"`on_error` is 'skip'; it should be replace or stop"):
         training_dataset(clips, **OPTIONS, on_error="skip")
+
+
+def test_ground_truth_may_be_there_of_the_middle_frames_only(clips: list[Clip]):
+    clip = clips[0]  # of five frames
+    middle = dataclasses.replace(clip, gt=[None, None, clip.gt[2], None, None])
+    options = {"num_frames": 5, "random_reverse": True}
+    assert_equal(batches([middle], 4, **options), batches([clip], 4, **options))
+    for others in ({"num_frames": 3}, {"num_frames": 5, "target": "all"}):
+        with pytest.raises(InputError, match=r"clip 0 has ground truth of some frames only, .* \(`num_frames`\)"):
+            training_dataset([middle], **OPTIONS | others)
