@@ -362,7 +362,7 @@ def resize(folder: Path) -> None:
         resize_one(path)
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_run_that_is_stopped_leaves_whole_files_and_the_next_one_makes_the_rest(
     tmp_path: Path, photograph: np.ndarray, signal_number: int
 ):
