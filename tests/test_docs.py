@@ -44,3 +44,33 @@ def test_the_site_is_built_without_a_complaint(tmp_path: Path):
     page = (tmp_path / "site/api.html").read_text()
     assert "DeformableConv2D" in page
     assert not re.search(r'(src|href)="https?://(?!github\.com|squidfunk\.github\.io)', page)  # read from disk, too
+
+
+def code(text: str) -> list[str]:
+    """The lines in the code blocks of a page, without comments."""
+    lines = [line for block in CODE.findall(text) for line in block.splitlines()[1:-1]]
+    return [re.sub(r"\s*#.*", "", line) for line in lines]
+
+
+def cells(text: str) -> list[list[str]]:
+    """The cells of its tables."""
+    rows = re.findall(r"^\|(.*)\|$", text, re.MULTILINE)
+    return [[cell.strip() for cell in row.split("|")] for row in rows]
+
+
+def test_the_chinese_page_says_what_the_english_one_says():
+    english, chinese = ((PROJECT / name).read_text() for name in ("README.md", "README.zh-CN.md"))
+    assert code(chinese) == code(english)
+    rows = list(zip(cells(chinese), cells(english), strict=True))
+    for theirs, ours in rows:
+        if ours[0] not in ("network", "command"):  # the headings
+            first, last = (theirs[0], theirs[2:]), (ours[0], ours[2:])
+            assert first == last if len(ours) == 4 else theirs[:2] == ours[:2]
+    assert len(HEADING.findall(CODE.sub("", chinese))) == len(HEADING.findall(CODE.sub("", english)))
+    links = [
+        sorted(set(LINK.findall(CODE.sub("", text))) - {"README.md", "README.zh-CN.md"})
+        for text in (english, chinese)
+    ]
+    assert links[0] == links[1]
+    commands = [sorted(set(re.findall(r"`([^`\n]+)`", CODE.sub("", text)))) for text in (english, chinese)]
+    assert commands[0] == commands[1]
