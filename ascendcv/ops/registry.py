@@ -97,8 +97,8 @@ def implementation(name: str) -> Iterator[None]:
 def substituted(functions: Mapping[str, Callable]) -> Iterator[None]:
     """Within the block these functions serve the operations of their names, whatever the layers ask for.
 
-    For graphs of runtimes that have such an operation ready. Besides the operations here, `sample_bilinear` can be
-    replaced.
+    For graphs of runtimes that have such an operation ready. Besides the operations here, `sample_bilinear` and
+    `erf` can be replaced.
     """
     token = _substitutes.set(functions)
     try:

@@ -43,6 +43,15 @@ def pad_to_windows(x, window: tuple[int, int, int]):
     return ops.pad(x, ((0, 0), (0, 0), (0, bottom), (0, right), (0, 0)))
 
 
+def cyclic_shift(x, down: int, right: int):
+    """[B, D, H, W, C] moved by whole pixels, none of them 0: what leaves at an edge comes in at the opposite one.
+
+    (Not by `roll`, which runtimes of exported graphs lack.)
+    """
+    x = ops.concatenate([x[:, :, -down:], x[:, :, :-down]], axis=2)
+    return ops.concatenate([x[:, :, :, -right:], x[:, :, :, :-right]], axis=3)
+
+
 def shifted_window_mask(height, width, window: tuple[int, int, int], dtype: str = "float32"):
     """What to add to the attention scores inside windows that are shifted by half of their height and width.
 

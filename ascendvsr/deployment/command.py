@@ -1,12 +1,18 @@
 """The command `export`: its options, what they mean, and the check of a file that was exported before."""
 
 import argparse
+import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ascendcv.dataloader.frame_source import open_source
+from ascendcv.dataloader.pixels import to_unit_rgb
 from ascendcv.utils.errors import InputError
 from ascendvsr.deployment.formats import Format, format_named
 from ascendvsr.deployment.metadata import read_metadata
@@ -36,6 +42,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--output-dtype", choices=_DTYPES, default="float32", help=text)
     text = "of the weights in the file: float16 halves it; it computes in float32 as before"
     add("--weights-dtype", choices=("float32", "float16"), default="float32", help=text)
+    text = "frames or a video to fit 8-bit numbers to: openvino and litert of fixed sizes then compute in int8"
+    add("--int8", metavar="FRAMES", help=text)
     text = (
         "FILE: compare an exported file with its checkpoint again; ascend FILE, openvino-npu FILE, litert FILE: "
         "whether that compiler takes its operations"
@@ -50,12 +58,14 @@ class Request:
     Attributes:
         formats: to write.
         form: of what goes in and out: arguments of `ascendvsr.deployment.serving.Served`.
-        precision: of the weights.
+        precision: float32, float16 (of the weights) or int8.
+        calibration: [H, W, 3] float32 in [0, 1] each: frames to fit int8 to and to compare with.
     """
 
     formats: Sequence[Format]
     form: dict[str, Any]
     precision: str
+    calibration: Sequence[np.ndarray] = ()
 
     def write(self, cfg: "CfgNode", card: "Card", network: Callable[[], object]) -> None:
         """Exports the network that `network` gives into `output_dir`."""
@@ -64,7 +74,10 @@ class Request:
 
         model = network()
         served = Served(card, model, frames_of_a_call(cfg, card, model), **self.form)
-        export_files(served, self.formats, Path(cfg.output_dir), self.precision, origin_of(cfg, card))
+        origin = origin_of(cfg, card)
+        if self.calibration:
+            origin = dataclasses.replace(origin, frames=self.calibration, content="the frames of --int8")
+        export_files(served, self.formats, Path(cfg.output_dir), self.precision, origin)
 
 
 def requested(arguments: argparse.Namespace) -> Request:
@@ -81,9 +94,21 @@ def requested(arguments: argparse.Namespace) -> Request:
         "input_dtype": arguments.input_dtype,
         "output_dtype": arguments.output_dtype,
     }
+    precision = "int8" if arguments.int8 else arguments.weights_dtype
+    if arguments.int8 and arguments.weights_dtype != "float32":
+        raise InputError(f"--int8 and --weights-dtype {arguments.weights_dtype} exclude each other")
     for each in formats:
-        each.check(tuple(form[key] for key in ("batch", "height", "width")), arguments.weights_dtype)
-    return Request(formats, form, arguments.weights_dtype)
+        each.check(tuple(form[key] for key in ("batch", "height", "width")), precision)
+    return Request(formats, form, precision, _frames_of(arguments.int8) if arguments.int8 else ())
+
+
+def _frames_of(path: str) -> list[np.ndarray]:
+    """The first frames of a folder or video, at most as many as are looked at."""
+    source = open_source(path)
+    return [to_unit_rgb(frame.pixels) for frame in itertools.islice(source, _MOST_FRAMES)]
+
+
+_MOST_FRAMES = 120
 
 
 def _size(words: Sequence[str]) -> tuple[int | None, int | None]:

@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ from ascendvsr import __version__
 from ascendvsr.config.schema import settings as all_settings
 from ascendvsr.deployment.formats import Format, Traced, format_named
 from ascendvsr.deployment.metadata import NAME, VERSION, read_metadata, write_metadata
-from ascendvsr.deployment.parity import Candidate, Tolerance, noise, pictures, prove
+from ascendvsr.deployment.parity import Candidate, Tolerance, noise, pictures, prove, samples
 from ascendvsr.deployment.serving import (
     FIRST,
     FLOW,
@@ -40,10 +41,9 @@ from ascendvsr.deployment.serving import (
     serving_functions,
     state_for,
 )
-from ascendvsr.deployment.standard_operations import OPERATIONS
 from ascendvsr.deployment.tensorflow_files import load_frozen_graph, load_saved_model
 from ascendvsr.models import CARDS, card_of
-from ascendvsr.models.card import Card
+from ascendvsr.models.card import Card, imported
 from ascendvsr.weights.cache import sha256_of
 
 __all__ = ["Origin", "export_files", "export_model", "freeze", "load_frozen_graph", "load_saved_model", "origin_of"]
@@ -51,7 +51,14 @@ __all__ = ["Origin", "export_files", "export_model", "freeze", "load_frozen_grap
 REPORT = "export_report.json"
 
 # By precision: how much may be lost.
-TOLERANCES = {"float32": Tolerance(), "float16": Tolerance(floats=1e-2, levels=3, psnr=50.0)}
+TOLERANCES = {
+    "float32": Tolerance(),
+    "float16": Tolerance(floats=1e-2, levels=3, psnr=50.0),
+    "int8": Tolerance(floats=None, levels=None, psnr=30.0),
+}
+
+
+_ANY = Tolerance(floats=None, levels=None)
 
 
 @dataclass(frozen=True)
@@ -170,7 +177,7 @@ def export_model(
         batch: windows of a call; None: any number.
         num_frames: of a network of whole clips: frames of a call.
         folded, input_dtype, output_dtype: see `ascendvsr.deployment.serving.Served`.
-        precision: of the weights: float32 or float16.
+        precision: float32; float16 of the weights alone; int8 of fixed sizes, fitted to the frames of `origin`.
         origin: what the file says of where the network is from.
 
     Returns the report, as `export_files` does, and raises what that raises.
@@ -206,7 +213,8 @@ def export_files(
         stem: what the files' names begin with; '': the network's name and the format's mark.
 
     Returns a report of each format: format, files (name -> bytes), metadata, largest_difference, unit, psnr (the
-    lowest of restored frames, in dB; null: no difference), content (of the frames), cases and seconds.
+    lowest of restored frames, in dB; null: no difference), content (of the frames), cases, seconds, and beside (the
+    differences in what the runtime may compute in else).
     Raises:
         InputError: what a format does not take, or a library that is missing.
         RuntimeError: a difference larger than accepted, or an operation without a counterpart.
@@ -214,6 +222,8 @@ def export_files(
     """
     for each in formats:
         each.check(served.shape, precision)
+    if precision == "int8" and served.card.kind not in ("window", "clip"):
+        raise InputError(f"{served.card.name} cannot be computed in int8: only networks of windows and clips can")
     with staged(output) as stage:
         reports = _exported(served, formats, stage, output, precision, origin or Origin(), stem)
         (stage / REPORT).write_text(json.dumps({next(reversed(each["files"])): each for each in reports}, indent=1))
@@ -230,19 +240,22 @@ def _exported(
     stem: str = "",
 ) -> list[dict]:
     """Writes all files into the folder `stage`, proves them and tells of it; returns the reports."""
-    traced: dict[bool, list[Traced]] = {}
+    traced: dict[str, list[Traced]] = {}
     candidates: list[Candidate] = []
+    beside: list[Candidate] = []
     reports: list[dict[str, Any]] = []
     for each in formats:
         start = time.perf_counter()
-        if each.standard not in traced:
-            by_signature = serving_functions(served, OPERATIONS if each.standard else None)
-            traced[each.standard] = [Traced(function, served.model, key) for key, function in by_signature.items()]
-        functions, beginning = traced[each.standard], stem or f"{served.card.name}{each.mark}"
+        if each.operations not in traced:
+            by_signature = serving_functions(served, imported(each.operations) if each.operations else None)
+            traced[each.operations] = [
+                Traced(function, served.model, key) for key, function in by_signature.items()
+            ]
+        functions, beginning = traced[each.operations], stem or f"{served.card.name}{each.mark}"
         names = {part.signature: each.file(beginning, part.signature) for part in functions}
         paths = {signature: stage / name for signature, name in names.items()}
-        with silent_libraries():
-            each.write(functions, paths, precision)
+        with _told_of(output / names[STEP]), silent_libraries():
+            each.write(functions, paths, precision, functools.partial(samples, served, origin.frames))
         facts = {part.signature: metadata(served, part, each, names, precision, origin) for part in functions}
         for signature, path in paths.items():
             if each.runtime:
@@ -251,6 +264,9 @@ def _exported(
             described = describe(served, functions, names, origin) | {NAME: facts[STEP]}
             paths[STEP].with_suffix(".json").write_text(json.dumps(described, indent=1) + "\n")
         candidates.append(Candidate(each.title, each.load(paths, facts), TOLERANCES[precision]))
+        if precision == "float32":
+            others = each.beside(paths, facts).items()
+            beside += [Candidate(name, functions, _ANY) for name, functions in others]
         files = [file for signature in reversed(names) for file in each.files(beginning, signature)]
         reports.append(
             {
@@ -260,12 +276,20 @@ def _exported(
                 "seconds": round(time.perf_counter() - start, 1),
             }
         )
-    cases = prove(served, candidates, origin.frames)
+    cases = prove(served, candidates + beside, origin.frames[: served.num_frames])
     for report, candidate in zip(reports, candidates, strict=True):
         report |= _result(served, candidate, cases, origin)
+        report["beside"] = {
+            each.name: {key: _result(served, each, cases, origin)[key] for key in ("largest_difference", "psnr")}
+            for each in beside
+            if each.name.startswith(f"{candidate.name} ")
+        }
         place = output / next(reversed(report["files"]))
         psnr = report["psnr"]
         told = f" (PSNR {psnr:.1f} dB)" if psnr is not None else ""
+        told += "".join(
+            f", {name} by {found['largest_difference']:.2e}" for name, found in report["beside"].items()
+        )
         print(
             f"{place}: differs from the Keras model by {report['largest_difference']:.2e} {report['unit']} at "
             f"most{told}; frames {_size_told(served)}"
@@ -306,8 +330,19 @@ def compared(path: Path, metadata: dict, card: Card, model: Any, origin: Origin)
         paths[FIRST] = path.with_name(metadata["first"])
         facts[FIRST] = read_metadata(paths[FIRST]) if kind.runtime else metadata
     candidate = Candidate(kind.title, kind.load(paths, facts), TOLERANCES[metadata["precision"]])
-    cases = prove(served, [candidate], origin.frames)
+    cases = prove(served, [candidate], origin.frames[: served.num_frames])
     return {"file": str(path), "metadata": metadata} | _result(served, candidate, cases, origin)
+
+
+@contextlib.contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Lets what goes wrong while `path` is written name it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
+    except RuntimeError as error:
+        raise RuntimeError(f"{path}: {error}") from error
 
 
 # Share of values between 0 and 1 below which a comparison of restored frames says little.
@@ -433,7 +468,7 @@ def metadata(
         "color": "RGB",
         "inputs": tensors[0],
         "outputs": tensors[1],
-        "states": [[before, name] for name, before in after.items()],
+        "states": [[before, name] for name, before in after.items()] if traced.signature == STEP else [],
         "precision": precision,
         "multiple_of": [1, 1],
         "checkpoint": dict(origin.checkpoint),

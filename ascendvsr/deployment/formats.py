@@ -2,7 +2,8 @@
 
 import functools
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from ascendvsr.deployment.serving import FIRST, STEP
 
 Arrays = Mapping[str, np.ndarray]
 Function = Callable[[Arrays], Arrays]
+Samples = Callable[[], Iterable[Arrays]]
+Paths = Mapping[str, Path]  # of each signature
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,14 @@ class Format:
         name: what `--format` says.
         title: what messages and reports call the exported form.
         mark, suffix: of its files' names, after the network's.
-        write: (the traced functions, a path for each signature, the precision) -> None. A format with one file for
-            all signatures is given the same path for each.
+        write: (the traced functions, a path for each signature, the precision, what gives inputs to fit int8 to)
+            -> None. A format with one file for all signatures is given the same path for each.
         load: (a path for each signature, what each file says of itself) -> a function for each.
+        beside: as `load`, functions by what they are called: other ways in which the runtime may compute the file,
+            whose differences are told and not judged.
         libraries: modules that it needs, of the extra `extra`.
         runtime: which of `ascendvsr.restoration.runtimes` runs it, '' for TensorFlow.
-        standard: whether its graphs have deformable convolutions and sampling as operations of their own.
+        operations: 'module:name' of what takes the place of operations in its graphs; '': all are composed.
         only_fixed: whether it takes fixed sizes only.
         precisions: that it can have.
     """
@@ -70,12 +75,13 @@ class Format:
     title: str
     mark: str
     suffix: str
-    write: Callable[[Sequence[Traced], Mapping[str, Path], str], None]
+    write: Callable[[Sequence[Traced], Mapping[str, Path], str, Samples], None]
     load: Callable[[Mapping[str, Path], Mapping[str, dict]], dict[str, Function]]
+    beside: Callable[[Paths, Mapping[str, dict]], dict[str, dict[str, Function]]] = lambda paths, metadata: {}
     libraries: tuple[str, ...] = ()
     extra: str = ""
     runtime: str = ""
-    standard: bool = False
+    operations: str = ""
     only_fixed: bool = False
     precisions: tuple[str, ...] = ("float32",)
 
@@ -95,14 +101,18 @@ class Format:
         """
         if precision not in self.precisions:
             raise InputError(
-                f"the format {self.name} has no {precision} weights; those with them: "
+                f"the format {self.name} has no {precision}; those with it: "
                 f"{', '.join(each.name for each in FORMATS.values() if precision in each.precisions)}"
             )
+        if precision == "int8" and None in shape:
+            raise InputError("int8 is for fixed sizes only: say --size H W and --batch N")
         if self.only_fixed and None in shape:
             raise InputError(f"the format {self.name} takes fixed sizes only: say --size H W and --batch N")
         for module in self.libraries:
             if importlib.util.find_spec(module) is None:
                 raise InputError(f"the format {self.name} needs {module}: pip install 'ascendvsr[{self.extra}]'")
+        if precision == "int8" and self.runtime == "openvino" and importlib.util.find_spec("nncf") is None:
+            raise InputError("int8 with OpenVINO needs nncf: pip install 'ascendvsr[int8]'")
 
 
 def format_named(name: str) -> Format:
@@ -112,7 +122,7 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
-def _write_pb(functions: Sequence[Traced], paths: Mapping[str, Path], precision: str) -> None:
+def _write_pb(functions: Sequence[Traced], paths: Paths, precision: str, samples: Samples) -> None:
     for each in functions:
         paths[each.signature].write_bytes(each.graph.SerializeToString())
 
@@ -126,7 +136,7 @@ def _load_pb(paths: Mapping[str, Path], metadata: Mapping[str, dict]) -> dict[st
     }
 
 
-def _write_saved_model(functions: Sequence[Traced], paths: Mapping[str, Path], precision: str) -> None:
+def _write_saved_model(functions: Sequence[Traced], paths: Paths, precision: str, samples: Samples) -> None:
     from ascendvsr.deployment.tensorflow_files import write_saved_model
 
     write_saved_model(functions[0].model, {each.signature: each.function for each in functions}, paths[STEP])
@@ -138,7 +148,7 @@ def _load_saved_model(paths: Mapping[str, Path], *_: object) -> dict[str, Functi
     return load_saved_model(paths[STEP])
 
 
-def _write_onnx(functions: Sequence[Traced], paths: Mapping[str, Path], precision: str, opset: int) -> None:
+def _write_onnx(functions: Sequence[Traced], paths: Paths, precision: str, samples: Samples, opset: int) -> None:
     from ascendvsr.deployment.onnx_file import write_onnx
 
     for each in functions:
@@ -146,19 +156,23 @@ def _write_onnx(functions: Sequence[Traced], paths: Mapping[str, Path], precisio
         write_onnx(each.graph, each.inputs, each.outputs, paths[each.signature], opset=opset, halved=halved)
 
 
-def _write_openvino(functions: Sequence[Traced], paths: Mapping[str, Path], precision: str) -> None:
+def _write_openvino(functions: Sequence[Traced], paths: Paths, precision: str, samples: Samples) -> None:
     from ascendvsr.deployment.openvino_file import write_openvino
 
     for each in functions:
         path = paths[each.signature]
-        write_openvino(each.graph, each.inputs, each.outputs, path, halved=precision == "float16")
+        fitted = samples if precision == "int8" else None
+        write_openvino(each.graph, each.inputs, each.outputs, path, halved=precision == "float16", samples=fitted)
 
 
-def _write_litert(functions: Sequence[Traced], paths: Mapping[str, Path], precision: str) -> None:
+def _write_litert(functions: Sequence[Traced], paths: Paths, precision: str, samples: Samples) -> None:
     from ascendvsr.deployment.litert_file import write_litert
 
     for each in functions:
-        write_litert(each.function, each.model, paths[each.signature], halved=precision == "float16")
+        fitted = samples if precision == "int8" else None
+        write_litert(
+            each.function, each.model, paths[each.signature], halved=precision == "float16", samples=fitted
+        )
 
 
 def _load_session(paths: Mapping[str, Path], metadata: Mapping[str, dict], runtime: str) -> dict[str, Function]:
@@ -167,6 +181,37 @@ def _load_session(paths: Mapping[str, Path], metadata: Mapping[str, dict], runti
     return {signature: _open(path, runtime, metadata[signature], 0, "float32") for signature, path in paths.items()}
 
 
+def _in_bfloat16(paths: Paths, metadata: Mapping[str, dict]) -> dict[str, dict[str, Function]]:
+    """What OpenVINO computes where nobody tells it a precision, on processors that have bfloat16."""
+    import openvino
+
+    from ascendvsr.restoration.runtimes import _open
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return {}
+    functions = {
+        signature: _open(path, "openvino", metadata[signature], 0, "bfloat16") for signature, path in paths.items()
+    }
+    return {"openvino in bfloat16": functions}
+
+
+def _load_ascend(paths: Paths, metadata: Mapping[str, dict]) -> dict[str, Function]:
+    """By ONNX Runtime, with ONNX's own deformable convolution in the place of Ascend's."""
+    import onnx
+
+    from ascendvsr.deployment.onnx_file import with_standard_nodes
+
+    with tempfile.TemporaryDirectory() as folder:
+        standard = {}
+        for signature, path in paths.items():
+            model = onnx.load(path)
+            with_standard_nodes(model)
+            standard[signature] = Path(folder) / path.name
+            onnx.save(model, standard[signature])
+        return _load_session(standard, metadata, "onnxruntime")
+
+
+_STANDARD = "ascendvsr.deployment.standard_operations:OPERATIONS"
 _ONNX = ("tf2onnx", "onnx", "onnxruntime")
 
 _ALL = (
@@ -194,7 +239,7 @@ _ALL = (
         libraries=_ONNX,
         extra="onnx",
         runtime="onnxruntime",
-        standard=True,
+        operations=_STANDARD,
         precisions=("float32", "float16"),
     ),
     Format(
@@ -204,11 +249,12 @@ _ALL = (
         ".xml",
         _write_openvino,
         functools.partial(_load_session, runtime="openvino"),
+        beside=_in_bfloat16,
         libraries=("openvino",),
         extra="openvino",
         runtime="openvino",
-        standard=True,
-        precisions=("float32", "float16"),
+        operations=_STANDARD,
+        precisions=("float32", "float16", "int8"),
     ),
     Format(
         "litert",
@@ -220,8 +266,9 @@ _ALL = (
         libraries=("ai_edge_litert",),
         extra="litert",
         runtime="litert",
+        operations="ascendvsr.deployment.litert_file:OPERATIONS",
         only_fixed=True,
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
     ),
     Format(
         "ascend",
@@ -233,6 +280,19 @@ _ALL = (
         libraries=_ONNX,
         extra="onnx",
         runtime="onnxruntime",
+        only_fixed=True,
+    ),
+    Format(
+        "ascend-deformable",
+        "ascend-deformable",
+        "_ascend_deformable",
+        ".onnx",
+        functools.partial(_write_onnx, opset=16),
+        _load_ascend,
+        libraries=_ONNX,
+        extra="onnx",
+        runtime="onnxruntime",
+        operations="ascendvsr.deployment.standard_operations:ASCEND",
         only_fixed=True,
     ),
 )

@@ -42,3 +42,44 @@ def write_litert(
 
 
 _SIGNATURE = "serving_default"
+
+
+def erf(x):
+    """The error function as a quotient of polynomials, to 1e-6: LiteRT has none.
+
+    Source: the coefficients of Eigen's `generic_fast_erf_float`, a minimax approximation on [-4, 4].
+    """
+    from keras import ops
+
+    x = ops.clip(x, -4.0, 4.0)
+    square = x * x
+
+    def polynomial(coefficients):
+        value = coefficients[0]
+        for coefficient in coefficients[1:]:
+            value = value * square + coefficient
+        return value
+
+    return x * polynomial(_ERF_ABOVE) / polynomial(_ERF_BELOW)
+
+
+# Of falling powers of x squared.
+_ERF_ABOVE = (
+    -2.72614225801306e-10,
+    2.77068142495902e-08,
+    -2.10102402082508e-06,
+    -5.69250639462346e-05,
+    -7.34990630326855e-04,
+    -2.95459980854025e-03,
+    -1.60960333262415e-02,
+)
+_ERF_BELOW = (
+    -1.45660718464996e-05,
+    -2.13374055278905e-04,
+    -1.68282697438203e-03,
+    -7.37332916720468e-03,
+    -1.42647390514189e-02,
+)
+
+# What takes the place of operations that LiteRT lacks.
+OPERATIONS = {"erf": erf}

@@ -14,6 +14,9 @@ from ascendvsr.deployment.standard_operations import PLACEHOLDER
 # tf2onnx goes up to 18. DeformConv came with 19, which changed nothing that our graphs have.
 OPSET, _HIGHEST, _DEFORM_CONV = 17, 18, 19
 
+# Ascend's node for a deformable convolution: experimental, of opsets 9 to 16.
+ASCEND_NODE, ASCEND_OPSET = "DeformableConv2D", 16
+
 # Weights of fewer values stay float32: they are scales and biases, which take no room.
 _FEWEST_HALVED = 1024
 
@@ -34,13 +37,19 @@ def write_onnx(
 
     model = converted(graph, inputs, outputs, min(opset, _HIGHEST))
     if opset >= _DEFORM_CONV:
-        (version,) = (entry for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-        version.version = opset
-        model.ir_version = max(model.ir_version, 9)
+        _at_opset(model, opset)
     if halved:
         _halve(model)
-    onnx.checker.check_model(model)
+    if all(node.op_type != ASCEND_NODE for node in model.graph.node):
+        onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def _at_opset(model, opset: int) -> None:
+    """Says that a model is of a later opset, which changed nothing that it has."""
+    (version,) = (entry for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    version.version = opset
+    model.ir_version = max(model.ir_version, 9)
 
 
 def converted(graph, inputs: Sequence[str], outputs: Sequence[str], opset: int):
@@ -164,4 +173,77 @@ def _grid_sample(graph, inputs: list[str], facts: dict, dtype) -> str:
     return node.output[0]
 
 
-_MAKERS = {"deform_conv": _deform_conv, "grid_sample": _grid_sample}
+def _ascend(graph, inputs: list[str], facts: dict, dtype) -> str:
+    x, kernel, offsets, bias = inputs
+    x, offsets = (_transposed(graph, tensor, _CHANNELS_FIRST) for tensor in (x, offsets))
+    attributes = {
+        "strides": facts["stride"],
+        "pads": facts["padding"],
+        "dilations": facts["dilation"],
+        "groups": facts["groups"],
+        "deformable_groups": facts["deformable_groups"],
+        "modulated": 1,
+        "data_format": "NCHW",
+    }
+    inputs = [x, _transposed(graph, kernel, _KERNEL), offsets, bias]
+    node = graph.make_node(ASCEND_NODE, inputs, attr=attributes, dtypes=[dtype], skip_conversion=True)
+    return node.output[0]
+
+
+_MAKERS = {"deform_conv": _deform_conv, "ascend": _ascend, "grid_sample": _grid_sample}
+
+
+def _of_opset_18(node, model):
+    """A node of opset 16 as opset 18 writes it."""
+    from onnx import helper, numpy_helper
+
+    if node.op_type == "Split" and len(node.input) == 1:
+        node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
+    axes = next((attribute for attribute in node.attribute if attribute.name == "axes"), None)
+    if node.op_type.startswith("Reduce") and axes is not None:
+        name = f"{node.output[0]}_axes"
+        model.graph.initializer.append(numpy_helper.from_array(np.array(axes.ints, np.int64), name))
+        node.input.append(name)
+        node.attribute.remove(axes)
+    return node
+
+
+def with_standard_nodes(model) -> None:
+    """Puts ONNX's DeformConv in the place of Ascend's nodes, so that an `onnx.ModelProto` runs where those do not.
+
+    What it computes is what Ascend's compiler makes of the graph if offsets and mask lie as `ascendcv.ops.vendor`
+    assumes.
+    """
+    from onnx import helper, numpy_helper
+
+    nodes = []
+    for number, node in enumerate(model.graph.node):
+        if node.op_type != ASCEND_NODE:
+            nodes.append(_of_opset_18(node, model))
+            continue
+        given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        x, kernel, offsets, bias = node.input
+        kernels = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+        shape = list(kernels[kernel][2:])
+        count = int(np.prod(shape)) * given["deformable_groups"]  # first x of all taps, then y, then the mask
+        pairs = np.stack([np.arange(count, 2 * count), np.arange(count)], axis=-1).ravel()
+        for name, index in (("offset", pairs), ("mask", np.arange(2 * count, 3 * count))):
+            index_name = f"{name}_of_{number}"
+            model.graph.initializer.append(numpy_helper.from_array(index.astype(np.int64), f"{index_name}_index"))
+            nodes.append(helper.make_node("Gather", [offsets, f"{index_name}_index"], [index_name], axis=1))
+        nodes.append(
+            helper.make_node(
+                "DeformConv",
+                [x, kernel, f"offset_of_{number}", bias, f"mask_of_{number}"],
+                list(node.output),
+                kernel_shape=shape,
+                strides=given["strides"],
+                pads=[*given["pads"], *given["pads"]],
+                dilations=given["dilations"],
+                group=given["groups"],
+                offset_group=given["deformable_groups"],
+            )
+        )
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    _at_opset(model, _DEFORM_CONV)

@@ -1,28 +1,41 @@
 """OpenVINO files, read from frozen graphs by OpenVINO itself."""
 
 import json
+import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ascendvsr.deployment.standard_operations import PLACEHOLDER
 
 
 def write_openvino(
-    graph, inputs: Sequence[str], outputs: Sequence[str], path: Path, *, halved: bool = False
+    graph,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    path: Path,
+    *,
+    halved: bool = False,
+    samples: Callable[[], Iterable[Mapping[str, np.ndarray]]] | None = None,
 ) -> None:
     """`path` (.xml) and the weights beside it (.bin) of a frozen graph.
 
     Args:
         graph: a GraphDef with a tensor NAME:0 for each of `inputs` and `outputs`, which OpenVINO calls NAME.
         halved: whether weights are stored as float16; it computes in the precision that the runtime is told.
+        samples: gives inputs by name, to fit whole numbers of 8 bits to; it then computes in those.
 
     Raises `OSError` where the files cannot be written.
     """
     import openvino
 
+    model = converted(graph, inputs, outputs)
+    if samples is not None:
+        model = _quantized(model, samples)
     try:
-        openvino.save_model(converted(graph, inputs, outputs), path, compress_to_fp16=halved)
+        openvino.save_model(model, path, compress_to_fp16=halved)
     except RuntimeError as error:
         raise OSError(f"the OpenVINO file could not be written: {str(error).splitlines()[-1]}") from error
 
@@ -30,18 +43,43 @@ def write_openvino(
 def converted(graph, inputs: Sequence[str], outputs: Sequence[str]):
     """A frozen graph as an `openvino.Model`."""
     import openvino
+    from openvino import opset13
     from openvino.frontend.tensorflow import ConversionExtension
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.pb"
         path.write_bytes(graph.SerializeToString())
         extension = ConversionExtension(PLACEHOLDER, _standard_operation)
-        model = openvino.convert_model(path, extension=extension, output=list(outputs))
-    for ports, names in ((model.inputs, inputs), (model.outputs, outputs)):
-        for port in ports:
-            (name,) = {each.removesuffix(":0") for each in port.get_names()} & set(names)
+        model = openvino.convert_model(path, extension=extension)
+    found = {result.input_value(0) for result in model.get_results()}
+    for result in model.get_results():
+        source = result.input_value(0)
+        if source in found:
+            found.remove(source)
+        else:  # An output that is another one too gets a tensor, and so a name, of its own.
+            result.input(0).replace_source_output(opset13.concat([source], axis=0).output(0))
+    for ports, names in ((model.inputs, list(inputs)), (model.outputs, list(outputs))):
+        for port, told in [(port, {each.removesuffix(":0") for each in port.get_names()}) for port in ports]:
+            name = next((name for name in names if name in told), names[0])
+            names.remove(name)
             port.set_names({name})
     return model
+
+
+def _quantized(model, samples: Callable[[], Iterable[Mapping[str, np.ndarray]]]):
+    """An `openvino.Model` that computes in 8 bits, its ranges fitted to what it makes of the samples."""
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    given = [dict(each) for each in samples()]
+    # Activations keep their sign where they have one; the operations that place samples stay exact.
+    return nncf.quantize(
+        model,
+        nncf.Dataset(given),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(given),
+        ignored_scope=nncf.IgnoredScope(types=["DeformableConvolution", "GridSample"], validate=False),
+    )
 
 
 def _standard_operation(node):

@@ -80,7 +80,8 @@ def _judge(case: dict, candidate: Candidate, expected: np.ndarray, found: np.nda
         expected, accepted, unit = quantize(expected, np.uint8), tolerance.levels, 255.0
     else:
         largest = max(1.0, float(np.abs(expected).max(initial=0)))
-        accepted = tolerance.floats and tolerance.floats * largest
+        rounding = float(np.finfo(found.dtype).eps) if found.dtype == np.float16 else 0.0
+        accepted = tolerance.floats and (tolerance.floats + rounding) * largest
     if found.shape != expected.shape:
         raise RuntimeError(
             f"the {name} gives {case['output']} of {list(found.shape)} instead of {list(expected.shape)} for an "
@@ -106,14 +107,20 @@ def _judge(case: dict, candidate: Candidate, expected: np.ndarray, found: np.nda
 def _computed(served: Served, clips: np.ndarray) -> Iterator[tuple[str, Arrays, Arrays]]:
     """(signature, what the exported form is given, what the Keras model gives for it) of each signature."""
     work, state = computations(served.card, served.model), {}
-    given = quantize(clips, np.uint8) if served.input_dtype == "uint8" else clips.astype(served.input_dtype)
-    clips = given.astype(np.float32) / np.float32(255 if served.input_dtype == "uint8" else 1)
-    given = given.reshape(-1, *given.shape[2:]) if served.folded else given
+    given = _as_given(served, clips)
+    clips = given.reshape(clips.shape).astype(np.float32)
+    clips = clips / np.float32(255) if served.input_dtype == "uint8" else clips
     if FIRST in work:
         outputs = _arrays(work[FIRST](clips))
         yield FIRST, {FRAMES: given}, outputs
         state = state_for(outputs)
     yield STEP, {FRAMES: given} | state, _arrays(work[STEP](clips, **state))
+
+
+def _as_given(served: Served, clips: np.ndarray) -> np.ndarray:
+    """Clips in [0, 1] as the exported form takes them."""
+    given = quantize(clips, np.uint8) if served.input_dtype == "uint8" else clips.astype(served.input_dtype)
+    return given.reshape(-1, *given.shape[2:]) if served.folded else given
 
 
 def _arrays(tensors: Mapping[str, object]) -> Arrays:
@@ -152,8 +159,24 @@ def noise(side: int = 256) -> np.ndarray:
     return ((picture - picture.min()) / np.ptp(picture)).astype(np.float32)
 
 
-def moving_clips(frames: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarray:
-    """Clips of `shape` [N, T, H, W, C]: the frames, moving by a pixel a frame, cut or mirrored to the size.
+def samples(served: Served, frames: Sequence[np.ndarray], count: int = 24) -> Iterator[Arrays]:
+    """`count` inputs of a network of fixed sizes: consecutive frames, each time from further on, cut elsewhere."""
+    shape: Any = served.shape
+    _, length, height, width, _ = shape
+    random = np.random.default_rng(0)
+    for number in range(count):
+        start = number * max(1, (len(frames) - length) // count)
+        y, x = (
+            random.integers(0, max(1, side - wanted + 1))
+            for side, wanted in zip(frames[0].shape, (height, width), strict=False)
+        )
+        part = [frames[(start + time) % len(frames)][y : y + height, x : x + width] for time in range(length)]
+        clips = moving_clips(part, shape, step=0)
+        yield {FRAMES: _as_given(served, clips)}
+
+
+def moving_clips(frames: Sequence[np.ndarray], shape: Sequence[int], step: int = 1) -> np.ndarray:
+    """Clips of `shape` [N, T, H, W, C]: the frames, moving by `step` pixels per frame, cut or mirrored to the size.
 
     A fourth channel is the level of noise.
     """
@@ -161,7 +184,7 @@ def moving_clips(frames: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarr
     clips = np.full(shape, _NOISE, np.float32)
     for number in range(batch):
         for time in range(num_frames):
-            frame = np.roll(frames[time % len(frames)], (time, 2 * time + 9 * number), axis=(0, 1))
+            frame = np.roll(frames[time % len(frames)], (step * time, 2 * step * time + 9 * number), axis=(0, 1))
             missing = max(height - frame.shape[0], 0), max(width - frame.shape[1], 0)
             frame = np.pad(frame, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
             clips[number, time, ..., :3] = frame[:height, :width]

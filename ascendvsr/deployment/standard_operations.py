@@ -5,6 +5,8 @@ While a network is traced for such a runtime, one placeholder stands for each of
 the standard operation in its place (`onnx_file`, `openvino_file`). TensorFlow itself cannot run such a graph.
 
     deform_conv    inputs x, offset, kernel, bias, mask as those of `ascendcv.ops.deform_conv.deform_conv2d`
+    ascend         inputs x, kernel, offsets with the mask inside, bias, as `ascendcv.ops.vendor` lays them out: the
+                   experimental node that Ascend's compiler takes for a deformable convolution
     grid_sample    inputs x [M, H, W, C] and grid [M, Ho, Wo, 2]: (x, y), where -1 and 1 are the outer edges of the
                    first and the last pixel -> [M, Ho, Wo, C], bilinear, zeros outside
 """
@@ -15,17 +17,35 @@ from collections.abc import Callable
 from keras import ops
 
 from ascendcv.ops.deform_conv import both_axes
+from ascendcv.ops.vendor import as_ascend_takes
 
 PLACEHOLDER = "PyFuncStateless"
 
 
 def deform_conv2d(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups, deformable_groups):
     """Stands for the operation of this name in `ascendcv.ops.registry`."""
-    batch, height, width, _ = ops.shape(offset)
-    mask = ops.ones((batch, height, width, offset.shape[-1] // 2), x.dtype) if mask is None else mask
-    bias = ops.zeros((kernel.shape[-1],), x.dtype) if bias is None else bias
-    facts = {
-        "operation": "deform_conv",
+    mask, bias = _given(offset, kernel, mask, bias)
+    facts = {"operation": "deform_conv"} | _numbers(kernel, stride, padding, dilation, groups, deformable_groups)
+    return _placeholder(facts, [x, offset, kernel, bias, mask], (*offset.shape[:3], kernel.shape[-1]))
+
+
+def ascend_deform_conv2d(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups, deformable_groups):
+    """Stands for `deform_conv2d` in graphs for Ascend's compiler."""
+    mask, bias = _given(offset, kernel, mask, bias)
+    facts = {"operation": "ascend"} | _numbers(kernel, stride, padding, dilation, groups, deformable_groups)
+    offsets = as_ascend_takes(offset, mask)
+    return _placeholder(facts, [x, kernel, offsets, bias], (*offset.shape[:3], kernel.shape[-1]))
+
+
+def _given(offset, kernel, mask, bias):
+    """Mask and bias, where there are none ones and zeros."""
+    batch, height, width, channels = ops.shape(offset)
+    mask = ops.ones((batch, height, width, channels // 2), offset.dtype) if mask is None else mask
+    return mask, ops.zeros((kernel.shape[-1],), offset.dtype) if bias is None else bias
+
+
+def _numbers(kernel, stride, padding, dilation, groups, deformable_groups) -> dict:
+    return {
         "kernel_size": list(kernel.shape[:2]),
         "stride": both_axes(stride),
         "padding": both_axes(padding),
@@ -33,7 +53,6 @@ def deform_conv2d(x, offset, kernel, mask, bias, *, stride, padding, dilation, g
         "groups": groups,
         "deformable_groups": deformable_groups,
     }
-    return _placeholder(facts, [x, offset, kernel, bias, mask], (*offset.shape[:3], kernel.shape[-1]))
 
 
 def sample_bilinear(x, rows, columns, factor, *, groups):
@@ -56,6 +75,7 @@ def sample_bilinear(x, rows, columns, factor, *, groups):
 
 
 OPERATIONS: dict[str, Callable] = {"deform_conv2d": deform_conv2d, "sample_bilinear": sample_bilinear}
+ASCEND: dict[str, Callable] = {"deform_conv2d": ascend_deform_conv2d}
 
 
 def _on_edges(position, size):

@@ -94,22 +94,37 @@ class GuidedDeformAttn(keras.Layer):
         aligned = deform_attn(
             self.proj_q["1"](q),
             ops.concatenate([self.proj_k["1"](k), self.proj_v["1"](v)], axis=-1),
-            ops.reshape(offset, (*ops.shape(offset)[:4], self.offset_channels)),
+            offset,
             attention_heads=self.attention_heads,
             deformable_groups=self.deformable_groups,
             kernel_size=self.kernel_size,
             impl=self.impl,
         )
         aligned = self.proj["1"](aligned)
-        mean = ops.flip(ops.mean(offset, axis=-2), axis=-1)
-        return aligned + self.mlp["1"](aligned), [mean[..., slot, :] for slot in range(2)]
+        return aligned + self.mlp["1"](aligned), [_mean_flow(slot) for slot in ops.split(offset, 2, axis=-1)]
 
     def _offset(self, q, warped, flows):
-        """[N, 2, H, W, slots, positions, 2] as (dy, dx), in pixels: slot 0 is the same frame of the clip before."""
+        """[N, 2, H, W, slots * positions * 2]: pairs (dy, dx); slot 0 is the same frame of the clip before.
+
+        No tensor has more than five dimensions: runtimes of exported graphs refuse more.
+        """
         x = ops.concatenate([ops.cast(part, self.compute_dtype) for part in (q, *warped, *flows)], axis=-1)
         for conv in self.conv_offset.values():
             x = conv(x)
         residue = self.max_residue_magnitude * ops.tanh(x)
-        residue = ops.reshape(residue, (*ops.shape(residue)[:4], 2, self.offset_channels // 4, 2))
-        flow = ops.flip(ops.stack(flows, axis=-2), axis=-1)
-        return residue + flow[..., None, :]
+        positions = self.offset_channels // 4
+        return residue + ops.concatenate(
+            [ops.tile(_swapped(flow), (1, 1, 1, 1, positions)) for flow in flows], axis=-1
+        )
+
+
+def _swapped(pairs):
+    """(x, y) -> (y, x), and back."""
+    return ops.concatenate([pairs[..., 1:], pairs[..., :1]], axis=-1)
+
+
+def _mean_flow(offset):
+    """The flow [N, 2, H, W, 2] that the offsets [N, 2, H, W, positions * 2] of a slot are about."""
+    batch, frames, height, width, channels = ops.shape(offset)
+    pairs = ops.reshape(offset, (batch * frames, height, width, channels // 2, 2))
+    return ops.reshape(_swapped(ops.mean(pairs, axis=-2)), (batch, frames, height, width, 2))

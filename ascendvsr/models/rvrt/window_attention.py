@@ -7,7 +7,14 @@ from keras import ops
 from ascendcv.layers.frame_conv import FrameConv
 from ascendcv.layers.linear import Linear
 from ascendcv.layers.saving import serializable
-from ascendcv.ops.windows import pad_to_windows, relative_position_index, window_partition, window_reverse
+from ascendcv.ops import registry
+from ascendcv.ops.windows import (
+    cyclic_shift,
+    pad_to_windows,
+    relative_position_index,
+    window_partition,
+    window_reverse,
+)
 
 Window = tuple[int, int, int]
 
@@ -176,11 +183,11 @@ class STL(keras.Layer):
         x = pad_to_windows(self.norm1(x), self.window)
         _, _, padded_height, padded_width, _ = ops.shape(x)
         if down:
-            x = ops.roll(x, (-down, -right), axis=(2, 3))
+            x = cyclic_shift(x, -down, -right)
         windows = self.attn(window_partition(x, self.window), shift_mask if down else None)
         x = window_reverse(windows, self.window, frames, padded_height, padded_width)
         if down:
-            x = ops.roll(x, (down, right), axis=(2, 3))
+            x = cyclic_shift(x, down, right)
         return x[:, :, :height, :width]
 
     def _feed_forward(self, x):
@@ -269,7 +276,8 @@ class Mlp(keras.Layer):
 
 def _gelu(x):
     """The exact GELU. (Keras's takes `erfc`, which is several times slower than `erf` on CPUs.)"""
-    return x * (0.5 + 0.5 * ops.erf(x * 0.5**0.5))
+    erf = registry.substitute("erf") or ops.erf
+    return x * (0.5 + 0.5 * erf(x * 0.5**0.5))
 
 
 def layer_norm() -> keras.Layer:
