@@ -38,7 +38,8 @@ class Linear(keras.Layer):
     def call(self, x):
         shape = ops.shape(x)
         rows = ops.reshape(ops.cast(x, self.compute_dtype), (-1, shape[-1]))
-        y = ops.matmul(rows, ops.cast(self.kernel, self.compute_dtype))
+        # Not by `matmul`, which makes float64 float32 on PyTorch.
+        y = rows @ ops.cast(self.kernel, self.compute_dtype)
         if self.use_bias:
             y = y + ops.cast(self.bias, self.compute_dtype)
         return ops.reshape(y, (*shape[:-1], self.units))

@@ -97,7 +97,7 @@ def composed(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups
         samples = ops.reshape(samples, (positions, taps * channels))
         kernel = ops.reshape(kernel, (taps, deformable_groups, -1, out_channels))
         kernel = ops.reshape(ops.transpose(kernel, (1, 0, 2, 3)), (taps * channels, out_channels))
-        y = ops.matmul(samples, kernel)
+        y = samples @ kernel  # not `matmul`, which makes float64 float32 on PyTorch
     else:
         samples = ops.reshape(samples, (positions, deformable_groups, taps, -1))
         samples = ops.reshape(ops.transpose(samples, (0, 2, 1, 3)), (positions, taps, groups, -1))
