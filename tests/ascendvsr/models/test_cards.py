@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ascendcv.losses import ms_ssim
+from ascendcv.losses.ms_ssim import MINIMUM_SIDE as SMALLEST_OF_THE_LOSS
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
 from ascendvsr.config.schema import settings
@@ -184,4 +184,4 @@ def test_the_setting_offers_all_protocols():
 
 
 def test_the_smallest_crop_for_ms_ssim_is_that_of_the_loss():
-    assert MINIMUM_SIDE == ms_ssim.MINIMUM_SIDE
+    assert MINIMUM_SIDE == SMALLEST_OF_THE_LOSS
