@@ -176,21 +176,25 @@ def _write_litert(functions: Sequence[Traced], paths: Paths, precision: str, sam
 
 
 def _load_session(paths: Mapping[str, Path], metadata: Mapping[str, dict], runtime: str) -> dict[str, Function]:
-    from ascendvsr.restoration.runtimes import _open
+    from ascendvsr.restoration.runtimes import open_session
 
-    return {signature: _open(path, runtime, metadata[signature], 0, "float32") for signature, path in paths.items()}
+    return {
+        signature: open_session(path, runtime, metadata[signature], 0, "float32")
+        for signature, path in paths.items()
+    }
 
 
 def _in_bfloat16(paths: Paths, metadata: Mapping[str, dict]) -> dict[str, dict[str, Function]]:
     """What OpenVINO computes where nobody tells it a precision, on processors that have bfloat16."""
     import openvino
 
-    from ascendvsr.restoration.runtimes import _open
+    from ascendvsr.restoration.runtimes import open_session
 
     if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return {}
     functions = {
-        signature: _open(path, "openvino", metadata[signature], 0, "bfloat16") for signature, path in paths.items()
+        signature: open_session(path, "openvino", metadata[signature], 0, "bfloat16")
+        for signature, path in paths.items()
     }
     return {"openvino in bfloat16": functions}
 

@@ -177,14 +177,14 @@ class SessionRunner:
         self.shares_frames = False
         self._frames, self._restored = metadata["inputs"][0], metadata["outputs"][0]
         self._batch = _fixed_batch(metadata)
-        self._next = _open(exported.path, exported.runtime, metadata, threads, precision)
+        self._next = open_session(exported.path, exported.runtime, metadata, threads, precision)
         self._first = None
         if metadata["first"]:
             path = exported.path.with_name(metadata["first"])
             first = read_metadata(path)
             if first["step"] != "first" or first["checkpoint"] != metadata["checkpoint"]:
                 raise InputError(f"{path} is not the first step of {exported.path}: export the network again")
-            self._first = _open(path, exported.runtime, first, threads, precision)
+            self._first = open_session(path, exported.runtime, first, threads, precision)
         elif metadata["states"]:
             raise InputError(f"{exported.path} needs a file for the first frame of a video, and names none")
         self.dtype = precision if metadata["precision"] == "float32" else metadata["precision"]
@@ -277,7 +277,7 @@ def _reason(error: Exception) -> str:
     return (lines[0] if lines else type(error).__name__)[:300]
 
 
-def _open(path: Path, runtime: str, metadata: dict, threads: int, precision: str) -> Session:
+def open_session(path: Path, runtime: str, metadata: dict, threads: int, precision: str) -> Session:
     """A session that computes the file at `path`: inputs by name -> outputs by name."""
     if precision != "float32" and runtime != "openvino":
         raise InputError(
