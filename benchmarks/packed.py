@@ -16,7 +16,7 @@ from ascendvsr.preparation.packing import Entry, entries_of, write_lmdb, write_t
 from benchmarks.input_pipeline import samples_per_second
 from benchmarks.timing import median_times
 
-CLIPS, LENGTH = 8, 25
+CLIPS, LENGTH = 4, 10
 WINDOW = {"num_frames": 5, "scale": 4}
 
 
@@ -35,7 +35,7 @@ def clips(folder: Path, picture: np.ndarray) -> None:
         for kind, ending in (("folders", ""), ("LMDB", ".lmdb"), ("TFRecord", ".tfrecord")):
             folders = {"lq_folder": f"blur{ending}", "gt_folder": f"gt{ending}"}
             found = read_layout("pairs", folder, ".", scale=4, **folders)
-            rates[kind] = max(samples_per_second(found, 64, threads, **WINDOW) for _ in range(3))
+            rates[kind] = max(samples_per_second(found, 64, threads, **WINDOW) for _ in range(2))
         told = ", ".join(f"{kind} {rate:.1f} ({rate / rates['folders']:.2f})" for kind, rate in rates.items())
         print(f"samples/s of 5 frames with {threads} threads, and over that of folders: {told}")
 
