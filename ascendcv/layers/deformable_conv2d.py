@@ -48,8 +48,8 @@ class DeformableConv2D(keras.layers.Layer):
     What lies outside the image counts as 0.
 
     Weights: `kernel` [kh, kw, C / groups, filters], `bias` [filters]; and unless the layer is built with offsets
-    that are given, `offset_kernel` [kh, kw, C, deformable_groups * taps * (3 if modulated else 2)] and `offset_bias`.
-    `deformable_conv2d_weights` has those of PyTorch's layers.
+    that are given, `offset_kernel` [kh, kw, C, deformable_groups * taps * (3 if modulated else 2)] and
+    `offset_bias`. `deformable_conv2d_weights` has those of PyTorch's layers.
 
     Source: Dai et al., "Deformable Convolutional Networks" (ICCV 2017); Zhu et al., "Deformable ConvNets v2" (CVPR
     2019).
