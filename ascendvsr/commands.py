@@ -119,7 +119,7 @@ def evaluate_or_score(arguments: argparse.Namespace) -> None:
         _take_paths_as_settings(arguments)
         evaluate(arguments)
         return
-    for option in ("weights", "sigma", "part", "cluster", "devices", "lq", "gt", "tile", "tile_overlap"):
+    for option in ("weights", "sigma", "lq", "gt", "tile", "tile_overlap"):
         if getattr(arguments, option, None):
             name = option.replace("_", "-")
             raise InputError(f"--{name} is of a restoration: evaluate takes it with --checkpoint WEIGHTS")

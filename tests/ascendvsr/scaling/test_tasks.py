@@ -16,7 +16,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.scaling.tasks import read_engine, run_tasks
 from tests.support import PROJECT
 
-pytest.importorskip("distributed", reason="needs the extra `cluster`")
+pytestmark = pytest.mark.needs("distributed")
 
 
 def note_and_square(task: tuple[str, int]) -> tuple[int, int]:
@@ -126,6 +126,7 @@ def test_what_is_no_cluster_is_said():
                 read_engine(None, wrong)
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_ends_the_run():
     with pytest.raises(RuntimeError, match="task 1: its workers died each time it was tried"):
         list(run_tasks(end_the_process, [1], read_engine("local:1"), say=lambda text: None))
