@@ -286,7 +286,7 @@ def test_deformable_convolutions_are_nodes_of_their_own_and_weights_can_be_halve
         assert report["unsaturated"] > 0.5
     assert report["metadata"]["precision"] == "float16"
     large = sum(np.size(variable) for variable in model.variables if np.size(variable) >= 1024)
-    assert sizes["float32"] - sizes["float16"] > 1.9 * large
+    assert sizes["float32"] - sizes["float16"] > 1.8 * large  # two bytes each, less a Cast for each tensor
     exported = read_exported(tmp_path / "float32.onnx", "onnxruntime").runner()
     frames = clips(1, 5, 21, 30, 3)
     np.testing.assert_allclose(exported(frames)[0], model(frames), atol=1e-5)
