@@ -292,6 +292,8 @@ def test_deformable_convolutions_are_nodes_of_their_own_and_weights_can_be_halve
     np.testing.assert_allclose(exported(frames)[0], model(frames), atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_node_that_ascend_takes_for_a_deformable_convolution(tmp_path):
     """Its graph runs nowhere here; with ONNX's own node in its place it is equal, or it would not be there."""
     import onnx
@@ -311,6 +313,8 @@ def test_the_node_that_ascend_takes_for_a_deformable_convolution(tmp_path):
     }
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["openvino", "litert"])
 def test_eight_bits_are_fitted_to_frames_and_tell_what_they_cost(tmp_path, name):
     pytest.importorskip("nncf", reason="the extra int8 is not installed")
