@@ -114,7 +114,7 @@ def _refuse_tensorflow_1(path: Path) -> None:
         raise InputError(
             f"{path} is a checkpoint of TensorFlow (.index and .data files), as the TensorFlow EDVR release wrote "
             "them: its network pads and upsamples in another way and has its offsets in another order, so that its "
-            "weights would restore something else here; take published ones (`ascendvsr models edvr`), or train again"
+            "weights would restore something else here; take published ones (`ascendvsr models edvr`), or train"
         )
 
 
