@@ -499,8 +499,8 @@ COMMANDS = {
     "export": Command(
         "write a network for ONNX Runtime, OpenVINO, LiteRT, NPUs or TensorFlow, proven equal",
         "ascendvsr.commands:export",
-        "Write a network as files that other programs run. Each is run in its runtime and compared with the network "
-        "before it has its name; export_report.json tells the differences.",
+        "Write a network as files that other programs run. Each is run in its runtime and compared with the "
+        "network before it has its name; export_report.json tells the differences.",
         _export_options,
     ),
     "flow": Command(

@@ -1,8 +1,8 @@
 """Weights that are saved here, in the programs that they came from: python -m benchmarks.other_programs \
 [--basicsr REPOSITORY] [--rvrt REPOSITORY]
 
-Each repository is a clone of github.com/XPixelGroup/BasicSR or github.com/JingyunLiang/RVRT, or a bare one; PyTorch and
-torchvision are needed. A network with random weights is written by `save_weights`, its file is read by
+Each repository is a clone of github.com/XPixelGroup/BasicSR or github.com/JingyunLiang/RVRT, or a bare one; PyTorch
+and torchvision are needed. A network with random weights is written by `save_weights`, its file is read by
 `torch.load(weights_only=True)` into the official network, all names and no others, and both restore the same clip.
 """
 
@@ -70,8 +70,8 @@ def compare(name: str, settings: dict, official, shape: tuple[int, ...]) -> None
         theirs = network.eval()(torch.from_numpy(clip).permute(0, 1, 4, 2, 3)).movedim(-3, -1).numpy()
     ours = np.asarray(model(clip, training=False))
     print(
-        f"{name}: {len(loaded)} tensors, output {ours.shape}, largest difference {np.abs(ours - theirs).max():.1e} of "
-        f"values up to {np.abs(ours).max():.2f}"
+        f"{name}: {len(loaded)} tensors, output {ours.shape}, largest difference "
+        f"{np.abs(ours - theirs).max():.1e} of values up to {np.abs(ours).max():.2f}"
     )
 
 

@@ -15,7 +15,12 @@ from ascendcv.utils.errors import InputError
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the data set, which holds a folder images; DIR/sets means the same")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="the data set, which holds a folder images; DIR/sets means the same",
+    )
     parser.add_argument(
         "--scale", type=int, default=4, help="size of the ground truth over the input's; 1: deblurring"
     )

@@ -13,8 +13,8 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, *, crop_border: int = 0) -> float:
     """The product over five scales, each half as large, of contrast and structure, and of SSIM at the coarsest.
 
     Each scale is that of `ssim`: an 11x11 Gaussian (sigma 1.5), inside the image only, in float64. Images are
-    halved by the mean of 2x2 pixels; of odd sizes the last row or column is repeated first. Channels are averaged at
-    the end; negative factors count as 0.
+    halved by the mean of 2x2 pixels; of odd sizes the last row or column is repeated first. Channels are averaged
+    at the end; negative factors count as 0.
 
     Args:
         a, b: images [H, W] or [H, W, C] of any dtype, in 0..255.

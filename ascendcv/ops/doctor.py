@@ -19,8 +19,8 @@ def report() -> list[str]:
         lines += [f"device: {device.name}" for device in tf.config.list_physical_devices()]
         npus = len(tf.config.list_physical_devices("NPU")) or "none"
         lines.append(
-            f"NPU: TensorFlow sees {npus}; training on one needs the vendor's plug-in for TensorFlow {tf.__version__} "
-            "and has never been run (docs/training.md)"
+            f"NPU: TensorFlow sees {npus}; training on one needs the vendor's plug-in for TensorFlow "
+            f"{tf.__version__} and has never been run (docs/training.md)"
         )
     lines += [registry.explain(operation) for operation in registry.OPERATIONS]
     if any(registry.available(operation)["fused"] is None for operation in registry.OPERATIONS):

@@ -90,7 +90,7 @@ def _temporary_name(path: Path) -> Path:
 
 
 def _flush(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk. Does nothing where a folder cannot be opened."""
+    """Waits until a file, or the names in a folder, are on the disk, where the system lets a folder be opened."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except PermissionError:  # folders on Windows

@@ -22,7 +22,7 @@ VENDOR_PACKAGES = {"deform_conv2d": "npu_bridge"}
 
 
 def check_implementation(cfg: CfgNode, card: Card) -> None:
-    """Raises `InputError` where a network of this card is to use an accelerator's own operation and none is here."""
+    """Raises `InputError` where this network should use an accelerator's own operation, and there is none here."""
     for section in card.settings:
         if section not in _OPERATIONS or cfg[section].impl != "npu":
             continue
@@ -39,5 +39,6 @@ def check_implementation(cfg: CfgNode, card: Card) -> None:
             missing = f", and the vendor's module {package} is not installed" if package else ""
             raise InputError(
                 f"{section}.impl npu is an accelerator's own operation, and there is none here: no installed "
-                f"package has an entry point {operation!r} in the group ascendcv.ops{missing}; say {section}.impl auto"
+                f"package has an entry point {operation!r} in the group ascendcv.ops{missing}; "
+                f"say {section}.impl auto"
             )

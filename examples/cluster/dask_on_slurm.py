@@ -3,6 +3,8 @@
     pip install dask-jobqueue
     python dask_on_slurm.py 8
     ascendvsr restore film.mkv restored.mkv --cluster ADDRESS
+
+The address serves every command that takes `--cluster`.
 """
 
 import sys

@@ -72,7 +72,11 @@ def test_what_does_not_fit_is_named(
         ("pvdnet/tiny_pvdnet.yaml", ["model.num_frames", "1"], "model.num_frames is 1: say 3 or more"),
         ("pvdnet/tiny_pvdnet.yaml", ["pvdnet.bimnet_checkpoint", ""], "say pvdnet.allow_untrained_bimnet True"),
         ("pvdnet/tiny_pvdnet.yaml", ["pvdnet.bimnet_checkpoint", "{}/dbn.weights.h5"], "holds no BIMNet"),
-        ("deblur_devil/tiny_dbn.yaml", ["model.num_frames", "4"], "model.num_frames is 4: DBN and FlowDBN restore the middle one"),
+        (
+            "deblur_devil/tiny_dbn.yaml",
+            ["model.num_frames", "4"],
+            "model.num_frames is 4: DBN and FlowDBN restore the middle one",
+        ),
         (
             "deblur_devil/tiny_flowdbn.yaml",
             ["deblur_devil.flow_checkpoint", "{}/dbn.weights.h5"],

@@ -10,7 +10,7 @@ from ascendcv.utils.errors import InputError
 
 
 def by_definition(a: np.ndarray, b: np.ndarray) -> float:
-    """As the documentation of MATLAB's `ssim` says it of a volume: Gaussian weights, edges replicated, C1 and C2."""
+    """As the documentation of MATLAB's `ssim` says of a volume: Gaussian weights, edges replicated, C1 and C2."""
 
     def smooth(x: np.ndarray) -> np.ndarray:
         return ndimage.gaussian_filter(x, 1.5, mode="nearest", radius=5)
