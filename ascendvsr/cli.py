@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.setting import literal_path
 from ascendvsr.habits import refuse_habits
+from ascendvsr.preparation.names import DATA_SETS, DEGRADATIONS
 from ascendvsr.scaling.parts import add_part_option
 from ascendvsr.scaling.tasks import add_cluster_options
 from ascendvsr.unused import refuse_unused
@@ -361,18 +362,16 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _prepare_options(parser: argparse.ArgumentParser) -> None:
-    from ascendvsr.preparation.sets import DATA_SETS, DEGRADATIONS
-
     add_part_option(parser)
     add_cluster_options(parser, devices=False)
     add = parser.add_argument
-    add("dataset", choices=list(DATA_SETS), metavar="DATASET", help=f"one of: {', '.join(DATA_SETS)} (one's own)")
+    add("dataset", choices=DATA_SETS, metavar="DATASET", help=f"one of: {', '.join(DATA_SETS)} (one's own)")
     add("source", metavar="SRC", help="the folder that it lies in, or its archives (.zip, .tar ...)")
     add("target", metavar="DST", nargs="?", help="a folder for the result")
     add("--check", action="store_true", help="only look whether it is whole and every file of it can be read")
     add("--dry-run", action="store_true", help="only tell what would be made")
     add("--partial", action="store_true", help="take what is there of a set that is not whole")
-    add("--lr", choices=list(DEGRADATIONS), help="how low-quality frames are made; without: as they were published")
+    add("--lr", choices=DEGRADATIONS, help="how low-quality frames are made; without: as they were published")
     add("--to", choices=("folders", "lmdb", "tfrecord"), default="folders", help="what the result is kept in")
     add("--link", action="store_true", help="link to the files of SRC rather than copying them, where that can be")
     add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="how many files are worked on at once")
@@ -417,10 +416,28 @@ def _cost_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _export_options(parser: argparse.ArgumentParser) -> None:
-    from ascendvsr.deployment.command import add_options
-
     _checkpoint(parser)
-    add_options(parser)
+    add, dtypes = parser.add_argument, ("float32", "float16", "uint8")
+    add(
+        "--format", metavar="F[,F...]", default="onnx", help="savedmodel, pb, onnx, onnx-standard, openvino, litert"
+    )
+    add("--output", dest="folder", metavar="DIR", help="where files go; without: the setting output_dir")
+    add("--size", nargs="+", metavar="H W", default=["dynamic"], help="of the frames; or dynamic: any, the default")
+    add("--batch", type=int, default=1, metavar="N", help="windows at once; -1: any number; 1 is the default")
+    add("--fold", action="store_true", help="frames go in as [N * T, H, W, C] instead of [N, T, H, W, C]")
+    text = "of what goes in: float32, float16, or uint8, which the graph divides by 255"
+    add("--input-dtype", choices=dtypes, default="float32", help=text)
+    text = "of what comes out: float32, float16, or uint8, clipped, multiplied by 255 and rounded"
+    add("--output-dtype", choices=dtypes, default="float32", help=text)
+    text = "of the weights in the file: float16 halves it; it computes in float32 as before"
+    add("--weights-dtype", choices=("float32", "float16"), default="float32", help=text)
+    text = "frames or a video to fit 8-bit numbers to: openvino and litert of fixed sizes then compute in int8"
+    add("--int8", metavar="FRAMES", help=text)
+    text = (
+        "FILE: compare an exported file with its checkpoint again; ascend FILE, openvino-npu FILE, litert FILE: "
+        "whether that compiler takes its operations"
+    )
+    add("--check", nargs="+", metavar="FILE", help=text)
 
 
 def _flow_options(parser: argparse.ArgumentParser) -> None:

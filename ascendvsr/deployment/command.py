@@ -1,4 +1,4 @@
-"""The command `export`: its options, what they mean, and the check of a file that was exported before."""
+"""The command `export`: what its options mean, and the check of a file that was exported before."""
 
 import argparse
 import dataclasses
@@ -22,33 +22,6 @@ if TYPE_CHECKING:
     from yacs.config import CfgNode
 
     from ascendvsr.models.card import Card
-
-_DTYPES = ("float32", "float16", "uint8")
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those of `export`, beside `--checkpoint`."""
-    add = parser.add_argument
-    add(
-        "--format", metavar="F[,F...]", default="onnx", help="savedmodel, pb, onnx, onnx-standard, openvino, litert"
-    )
-    add("--output", dest="folder", metavar="DIR", help="where files go; without: the setting output_dir")
-    add("--size", nargs="+", metavar="H W", default=["dynamic"], help="of the frames; or dynamic: any, the default")
-    add("--batch", type=int, default=1, metavar="N", help="windows at once; -1: any number; 1 is the default")
-    add("--fold", action="store_true", help="frames go in as [N * T, H, W, C] instead of [N, T, H, W, C]")
-    text = "of what goes in: float32, float16, or uint8, which the graph divides by 255"
-    add("--input-dtype", choices=_DTYPES, default="float32", help=text)
-    text = "of what comes out: float32, float16, or uint8, clipped, multiplied by 255 and rounded"
-    add("--output-dtype", choices=_DTYPES, default="float32", help=text)
-    text = "of the weights in the file: float16 halves it; it computes in float32 as before"
-    add("--weights-dtype", choices=("float32", "float16"), default="float32", help=text)
-    text = "frames or a video to fit 8-bit numbers to: openvino and litert of fixed sizes then compute in int8"
-    add("--int8", metavar="FRAMES", help=text)
-    text = (
-        "FILE: compare an exported file with its checkpoint again; ascend FILE, openvino-npu FILE, litert FILE: "
-        "whether that compiler takes its operations"
-    )
-    add("--check", nargs="+", metavar="FILE", help=text)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from ascendcv.dataloader.image import check_clip, list_images, read_image, write
 from ascendcv.dataloader.layouts import read_layout
 from ascendcv.utils.errors import InputError
 from ascendvsr.cli import main
+from ascendvsr.preparation import names
 from ascendvsr.preparation.archives import unpack
-from ascendvsr.preparation.sets import DATA_SETS
+from ascendvsr.preparation.sets import DATA_SETS, DEGRADATIONS
 from tests.support import PROJECT, command_line
 
 DATA = PROJECT.parent / "shared/data"
@@ -43,6 +44,10 @@ def reds(tmp_path: Path, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
         return tmp_path / folder
 
     return make
+
+
+def test_the_command_line_offers_all_that_there_is():
+    assert (tuple(DATA_SETS), tuple(DEGRADATIONS)) == (names.DATA_SETS, names.DEGRADATIONS)
 
 
 def run(*arguments: object) -> int:
