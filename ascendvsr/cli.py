@@ -552,7 +552,7 @@ COMMANDS = {
         takes_settings=False,
     ),
     "models": Command(
-        "list published weights: task, size, licence, the paper's numbers",
+        "list published weights: task, size, license, the paper's numbers",
         "ascendvsr.weights.commands:models",
         options=_models_options,
         has_config=False,

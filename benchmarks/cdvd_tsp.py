@@ -1,6 +1,6 @@
 """CDVD-TSP at work: python -m benchmarks.cdvd_tsp SOURCE [--rounds N] [--threads N] [--size H W]
 
-Restoring a frame from a window of five 360x640 frames: window by window, and as a video, where neighbouring windows
+Restoring a frame from a window of five 360x640 frames: window by window, and as a video, where neighboring windows
 share frames, flows and first stages; beside the official PyTorch network from SOURCE, a checkout of
 github.com/csbhr/CDVD-TSP, with the same weights. Its correlation, which is written for CuPy, is composed of
 PyTorch's operations here. Peak memory is that of a process of its own.

@@ -28,7 +28,7 @@ RECIPES = {
     "RVRT: 16 noisy frames, all": {"num_frames": 16, "margin": 4, "target": "all", "sigma": (0.0, 50.0)},
     "deblur-devil: 5 frames, 1 crop": {"num_frames": 5, "margin": 2, "rotation": True, "transpose": False},
     "  4 crops": {"num_frames": 5, "margin": 2, "rotation": True, "transpose": False, "crops_per_example": 4},
-    "  4 crops, all colours": {
+    "  4 crops, all colors": {
         "num_frames": 5,
         "margin": 2,
         "crops_per_example": 4,

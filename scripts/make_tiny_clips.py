@@ -1,6 +1,6 @@
 """Makes the training clips of the shipped networks: python scripts/make_tiny_clips.py SRC OUT [--clips 2400]
 
-SRC holds photos/*.jpg and clips/*.mp4, freely licensed (what was used, and its licences, say the models' cards);
+SRC holds photos/*.jpg and clips/*.mp4, freely licensed (what was used, and its licenses, say the models' cards);
 the photographs that come with scikit-image are used beside them. Most clips are synthesized from photographs (see
 `ascendcv.dataloader.synthetic_clips`), one in eight is a piece of a real clip at half its size.
 
@@ -110,7 +110,7 @@ def _draw(
 
 
 def _cut_out(generator: np.random.Generator, clip: np.ndarray, size: int) -> list[np.ndarray]:
-    """FRAMES frames of a real clip, neighbours or every second one, cut at a random place."""
+    """FRAMES frames of a real clip, neighbors or every second one, cut at a random place."""
     step = int(generator.integers(1, 3))
     first = int(generator.integers(len(clip) - (FRAMES - 1) * step))
     top, left = (int(generator.integers(side - size + 1)) for side in clip.shape[1:3])

@@ -23,7 +23,7 @@ class Mixture(keras.Model):
         return keras.ops.repeat(keras.ops.repeat(frame, self.scale, axis=1), self.scale, axis=2)
 
 
-class Neighbours(keras.Model):
+class Neighbors(keras.Model):
     """Restores whole clips: each frame is the mean of the frames up to `reach` before and after it.
 
     With four channels the fourth, the noise level, is added to the others.
@@ -82,7 +82,7 @@ class Stream(Mixture):
         return restore_next
 
 
-_KINDS = {Mixture: "window", Neighbours: "clip", Recurrence: "recurrent"}
+_KINDS = {Mixture: "window", Neighbors: "clip", Recurrence: "recurrent"}
 
 
 def card_for(model: keras.Model) -> Card:

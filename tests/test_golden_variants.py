@@ -172,7 +172,7 @@ def test_color_factors_of_another_seed(make, place):
         assert_passes(make(name, change, outputs=outputs))
 
 
-def test_initialisation_of_a_flow_network_that_takes_no_sequence(make):
+def test_initialization_of_a_flow_network_that_takes_no_sequence(make):
     fan_in = {
         "flownets.conv1.0.weight": 6 * 7 * 7,
         "flownets.conv6_1.0.weight": 1024 * 3 * 3,

@@ -23,8 +23,8 @@ def imresize(image: np.ndarray, scale: float) -> np.ndarray:
 def blur_downsample(image: np.ndarray, scale: int = 4) -> np.ndarray:
     """KAIR's BD degradation of [H, W, C]: a Gaussian blur of deviation 1.6, every `scale`-th pixel of it.
 
-    The 12x12 kernel is centred in each 4x4 block, edges are replicated, and the image is first cut at the right and
-    bottom to a multiple of `scale`. The result has the image's dtype: integers are rounded once, at the end.
+    The 12x12 kernel is centered in each 4x4 block, edges are replicated, and the image is first cut at the right
+    and bottom to a multiple of `scale`. The result has the image's dtype: integers are rounded once, at the end.
 
     Source: KAIR `generate_LR_Vimeo90K_BD.m` (`fspecial`, `imfilter(..., 'replicate')`), for a scale of 4.
     """
@@ -41,7 +41,7 @@ def blur_downsample(image: np.ndarray, scale: int = 4) -> np.ndarray:
 def duf_downsample(image: np.ndarray, scale: int = 4) -> np.ndarray:
     """DUF's BD degradation of [H, W, C]: a Gaussian blur of deviation 0.4 `scale`, every `scale`-th pixel of it.
 
-    The 13x13 kernel is centred on the pixels 0, `scale`, ..., at scale 4 that is 1.5 pixels from KAIR's; the image
+    The 13x13 kernel is centered on the pixels 0, `scale`, ..., at scale 4 that is 1.5 pixels from KAIR's; the image
     is reflected at its edges. The result has ceil(H / scale) x ceil(W / scale) pixels and the image's dtype:
     integers are rounded once, at the end.
 
@@ -78,9 +78,9 @@ def _contributions(length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Weights and source indices [output length, taps] of one pass; the weights of an output sum to 1."""
     shrink = min(scale, 1.0)  # when shrinking, the kernel widens to cover what an output pixel stands for
     taps = math.ceil(4 / shrink) + 2
-    centres = (np.arange(math.ceil(length * scale)) + 0.5) / scale - 0.5
-    indices = np.floor(centres - 2 / shrink).astype(int)[:, np.newaxis] + 1 + np.arange(taps)
-    weights = _cubic((centres[:, np.newaxis] - indices) * shrink)
+    centers = (np.arange(math.ceil(length * scale)) + 0.5) / scale - 0.5
+    indices = np.floor(centers - 2 / shrink).astype(int)[:, np.newaxis] + 1 + np.arange(taps)
+    weights = _cubic((centers[:, np.newaxis] - indices) * shrink)
     weights /= weights.sum(axis=1, keepdims=True)
     mirrored = indices % (2 * length)  # the image, then its mirror image with the edge pixel repeated
     mirrored = np.where(mirrored < length, mirrored, 2 * length - 1 - mirrored)

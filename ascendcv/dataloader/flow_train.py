@@ -35,7 +35,7 @@ def flow_dataset(
         pairs: all of `size` (H, W), see `common_size`.
         batch_size: samples of a global step, over all workers.
         affine: change frames and flow by `random_affine_flow`.
-        colors: change both frames' colours alike, see `change_colors`.
+        colors: change both frames' colors alike, see `change_colors`.
         shard: (index, count) of this worker, which gets slice number `index` of each global batch, of
             B = batch_size / count samples.
         start_step: the global step that the first batch belongs to.

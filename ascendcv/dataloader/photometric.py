@@ -1,4 +1,4 @@
-"""Photometric augmentation of training samples: colours, brightness, contrast, saturation, hue, channels, noise.
+"""Photometric augmentation of training samples: colors, brightness, contrast, saturation, hue, channels, noise.
 
 All functions are of tensors, work pixel by pixel on [..., 3] float32 RGB in [0, 1] (so that flips and turns may
 come before or after), and stay in that range. `photometric` draws their arguments and applies them in the published
@@ -29,7 +29,7 @@ def photometric(
     """The chosen changes of a sample, in the published order: as the arguments stand here.
 
     All but the noise are shared by the input frames `lq` [T, h, w, 3] and the ground truth `gt` [..., 3]. Drawn are
-    colour factors of 0.5..2 a channel; brightness, contrast and saturation factors of 0.5..1.5 and a hue shift of
+    color factors of 0.5..2 a channel; brightness, contrast and saturation factors of 0.5..1.5 and a hue shift of
     -0.5..0.5 (of the circle), these four applied in a random order; the order of the channels; noise on `lq` alone,
     of one standard deviation in 0..0.04.
 

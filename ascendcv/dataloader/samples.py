@@ -27,14 +27,14 @@ def training_samples(
 ) -> list[Sample]:
     """Windows of `num_frames` frames, `interval` apart, clip by clip. One pass over them is an epoch.
 
-    With a `margin` of 0 a window never leaves its clip (EDVR's recipe redraws a centre until its window fits, which
+    With a `margin` of 0 a window never leaves its clip (EDVR's recipe redraws a center until its window fits, which
     takes every window that fits equally often). With more, that many frames at each end may lie outside, where the
-    clip's edge frame is repeated: with margin T // 2 every frame is a centre once (deblur-devil); with margin 1 and
+    clip's edge frame is repeated: with margin T // 2 every frame is a center once (deblur-devil); with margin 1 and
     stride T - 2 every frame is once among those between (PVDNet, which drops an incomplete window at the end too).
 
     Args:
         margin: below half of `num_frames`.
-        stride: frames between the beginnings of neighbouring windows.
+        stride: frames between the beginnings of neighboring windows.
 
     Raises `InputError` naming the clip that has no ground truth, is shorter than a window without its margins or
     smaller than the crop (height, width).

@@ -69,7 +69,7 @@ def training_dataset(
         scale: size of the ground truth over that of the input, 1 or 4.
         batch_size: samples of a global step, over all workers.
         margin, stride: see `training_samples`.
-        crops_per_example: S samples, each with its own place, turns, colours and noise, are made of the frames of
+        crops_per_example: S samples, each with its own place, turns, colors and noise, are made of the frames of
             one window once they are decoded; they stand side by side in the batch.
         random_reverse, flip, transpose, rot90: play backwards, mirror left-right and upside down, exchange height
             and width, turn counter-clockwise: each with probability 1/2, alike for all frames of a sample.

@@ -1,10 +1,10 @@
-"""Which frames a window around a centre frame reads, also at the ends of a clip."""
+"""Which frames a window around a center frame reads, also at the ends of a clip."""
 
 MODES = ("replicate", "reflection", "reflection_circle", "circle")
 
 
-def window_indices(centre: int, length: int, num_frames: int, mode: str) -> list[int]:
-    """The `num_frames` (odd) frame indices read for frame `centre` of a clip of `length` frames.
+def window_indices(center: int, length: int, num_frames: int, mode: str) -> list[int]:
+    """The `num_frames` (odd) frame indices read for frame `center` of a clip of `length` frames.
 
     For frame 0 of 7 and a window of 5:
         replicate          0 0 0 1 2   the edge frame again
@@ -19,10 +19,10 @@ def window_indices(centre: int, length: int, num_frames: int, mode: str) -> list
     if mode not in MODES:
         raise ValueError(f"mode should be one of {', '.join(MODES)}, not {mode!r}")
     half = num_frames // 2
-    return [_inside(index, centre, length, half, mode) for index in range(centre - half, centre + half + 1)]
+    return [_inside(index, center, length, half, mode) for index in range(center - half, center + half + 1)]
 
 
-def _inside(index: int, centre: int, length: int, half: int, mode: str) -> int:
+def _inside(index: int, center: int, length: int, half: int, mode: str) -> int:
     last = length - 1
     if 0 <= index <= last:
         return index
@@ -31,7 +31,7 @@ def _inside(index: int, centre: int, length: int, half: int, mode: str) -> int:
     if mode == "circle":
         other = index + 2 * half + 1 if index < 0 else index - 2 * half - 1
     elif mode == "reflection_circle":
-        other = centre + half - index if index < 0 else centre - half - (index - last)
+        other = center + half - index if index < 0 else center - half - (index - last)
     else:
         other = index
     return other if 0 <= other <= last else _reflect(index, last)

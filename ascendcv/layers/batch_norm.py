@@ -1,4 +1,4 @@
-"""Batch normalisation with PyTorch's statistics."""
+"""Batch normalization with PyTorch's statistics."""
 
 import keras
 from keras import ops
@@ -9,10 +9,10 @@ from ascendcv.ops.sampling import at_least_float32
 
 @keras.saving.register_keras_serializable("ascendcv")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Normalises [N, H, W, C] over N, H and W; in training over all replicas of a distributed step.
+    """Normalizes [N, H, W, C] over N, H and W; in training over all replicas of a distributed step.
 
     It differs from Keras's layer where PyTorch does: in the constants, and in the running variance, which is the
-    unbiased one (divided by n - 1; the batch is normalised by n). A `momentum` of 0.9 is PyTorch's 0.1. Computed in
+    unbiased one (divided by n - 1; the batch is normalized by n). A `momentum` of 0.9 is PyTorch's 0.1. Computed in
     float32 at least, whatever the layer's compute dtype.
 
     >>> import numpy as np

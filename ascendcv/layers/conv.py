@@ -1,4 +1,4 @@
-"""Convolution with PyTorch's padding and initialisation."""
+"""Convolution with PyTorch's padding and initialization."""
 
 import keras
 from keras import ops

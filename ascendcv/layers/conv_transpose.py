@@ -1,4 +1,4 @@
-"""Transposed convolution with PyTorch's arithmetic and initialisation."""
+"""Transposed convolution with PyTorch's arithmetic and initialization."""
 
 import keras
 import numpy as np

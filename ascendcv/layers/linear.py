@@ -1,4 +1,4 @@
-"""Fully connected layer with PyTorch's initialisation."""
+"""Fully connected layer with PyTorch's initialization."""
 
 import keras
 from keras import ops

@@ -77,8 +77,8 @@ def psnr_searched(
     truth: np.ndarray,
     *,
     gray: bool = True,
-    optimise_scale: bool = True,
-    optimise_shift: bool = True,
+    optimize_scale: bool = True,
+    optimize_shift: bool = True,
     reach: int = 5,
     peak: float = 255.0,
 ) -> float:
@@ -87,9 +87,9 @@ def psnr_searched(
     Args:
         result, truth: RGB images [H, W, 3], or batches of them [N, H, W, 3], which share a shift and a mean error.
         gray: compare luma (BT.601), not the three channels.
-        optimise_scale: multiply each result by <result, truth> / <truth, truth>. (Least squares would divide by
+        optimize_scale: multiply each result by <result, truth> / <truth, truth>. (Least squares would divide by
             <result, result>; published numbers are by this one.)
-        optimise_shift: whether to search.
+        optimize_shift: whether to search.
         peak: the largest possible value.
     Returns:
         The ratio; inf for identical images.
@@ -104,10 +104,10 @@ def psnr_searched(
     result, truth = (image.astype(np.float64) for image in (result, truth))
     if gray:
         result, truth = (np.expand_dims(image @ _GRAY, -1) for image in (result, truth))
-    if optimise_scale:
+    if optimize_scale:
         of_image: dict[str, Any] = {"axis": (-3, -2, -1), "keepdims": True}
         result = np.sum(result * truth, **of_image) / np.sum(truth * truth, **of_image) * result
-    steps = range(-reach, reach + 1) if optimise_shift else (0,)
+    steps = range(-reach, reach + 1) if optimize_shift else (0,)
     error = min(_shifted_error(result, truth, shift) for shift in itertools.product(steps, steps))
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 

@@ -1,4 +1,4 @@
-"""Colour spaces of frames, for networks and losses: ITU-R BT.601."""
+"""Color spaces of frames, for networks and losses: ITU-R BT.601."""
 
 import numpy as np
 from keras import ops

@@ -24,7 +24,7 @@ def deform_attn(
     """Deformable attention between the frames of a clip.
 
     Slot n of frame t samples frame (t + n) mod T: slot 0 is the frame itself. A sample is bilinear, and 0 unless
-    -1 < y < H and -1 < x < W; neighbours outside the frame count as 0. One softmax goes over the T * kernel_size²
+    -1 < y < H and -1 < x < W; neighbors outside the frame count as 0. One softmax goes over the T * kernel_size²
     samples of a head, whose scores are query . key / sqrt(C / heads).
 
     Args:

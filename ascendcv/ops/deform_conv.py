@@ -28,7 +28,7 @@ def deform_conv2d(
     """Modulated deformable convolution of `x`.
 
     Output (i, j) reads tap (a, b) at y = i * stride - padding + a * dilation + dy, and x likewise. A sample is 0
-    unless -1 < y < H and -1 < x < W, and of its four neighbours those outside the image count as 0. A position
+    unless -1 < y < H and -1 < x < W, and of its four neighbors those outside the image count as 0. A position
     that is infinite or not a number lies outside.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pixel volumes: for each pixel, the pixels of another frame that its neighbours' motion points to.
+"""Pixel volumes: for each pixel, the pixels of another frame that its neighbors' motion points to.
 
 Source: Recurrent Video Deblurring with Blur-Invariant Motion Estimation and Pixel Volumes (Son et al., ACM TOG
 2021), section 4.2, and `models.pixel_volume` of its code.
@@ -10,12 +10,12 @@ _GREY = (0.2989, 0.5870, 0.1140)  # of R, G, B
 
 
 def pixel_volume(previous, flow, current, ksize: int = 5):
-    """ksize² candidates for each pixel of `current`, in grey, taken from `previous`.
+    """ksize² candidates for each pixel of `current`, in gray, taken from `previous`.
 
     With r = (ksize - 1) / 2, the candidate (i + r) * ksize + (j + r), -r <= i (right), j (down) <= r, of pixel p is
-    what p's neighbour p - (i, j) points to, moved back: previous[trunc(q + flow[q]) + (i, j)] with q = p - (i, j).
+    what p's neighbor p - (i, j) points to, moved back: previous[trunc(q + flow[q]) + (i, j)] with q = p - (i, j).
     Positions are truncated toward zero. A position outside the frame, or in its outermost rows and columns, has the
-    grey of current[p] instead; where the neighbour itself lies outside, the candidate is 0.
+    gray of current[p] instead; where the neighbor itself lies outside, the candidate is 0.
 
     Args:
         previous, current: [N, H, W, 3] RGB of any range.
@@ -32,10 +32,10 @@ def pixel_volume(previous, flow, current, ksize: int = 5):
     batch, height, width, _ = ops.shape(previous)
     reach = ksize // 2
     # Around the pixels that count there is a frame of minus infinity, as wide as any candidate can reach; rows of
-    # zeros below stand for what neighbours outside point to. So a candidate is where its neighbour points, plus a
+    # zeros below stand for what neighbors outside point to. So a candidate is where its neighbor points, plus a
     # constant.
     margin = 2 * reach
-    table = ops.where(_inner(height, width)[..., None], grey(previous), float("-inf"))
+    table = ops.where(_inner(height, width)[..., None], gray(previous), float("-inf"))
     table = _padded(table, (margin, margin), (margin, margin), float("-inf"))
     table = _padded(table, (0, ksize), (0, 0), 0.0)
     columns = width + 2 * margin
@@ -55,10 +55,10 @@ def pixel_volume(previous, flow, current, ksize: int = 5):
         for j in offsets
     ]
     volume = ops.take(ops.reshape(table, (-1,)), ops.stack(candidates, axis=-1), axis=0)
-    return ops.where(ops.isinf(volume), grey(current), volume)
+    return ops.where(ops.isinf(volume), gray(current), volume)
 
 
-def grey(frames):
+def gray(frames):
     """[N, H, W, 3] -> [N, H, W, 1]."""
     return sum(weight * frames[..., channel : channel + 1] for channel, weight in enumerate(_GREY))
 

@@ -11,7 +11,7 @@ def resize(x, size, *, method: str = "bilinear", align_corners: bool = False):
     Args:
         size: (height, width), whole numbers or scalar tensors.
         method: 'bilinear', or 'bicubic' (Keys's kernel with a = -0.75).
-        align_corners: whether the centres of the corner pixels stay where they are (else their outer edges do).
+        align_corners: whether the centers of the corner pixels stay where they are (else their outer edges do).
 
     Source: PyTorch `torch.nn.functional.interpolate`.
 

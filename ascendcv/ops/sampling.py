@@ -12,7 +12,7 @@ from ascendcv.ops import registry
 def sample_bilinear(x, rows, columns, factor=None, *, groups: int = 1):
     """Samples `x` at the given positions; what lies outside the image is 0.
 
-    A sample is 0 unless -1 < row < H and -1 < column < W, and of its four neighbours those outside the image count
+    A sample is 0 unless -1 < row < H and -1 < column < W, and of its four neighbors those outside the image count
     as 0. Positions that are infinite or not numbers lie outside, so no position reads astray.
 
     Args:
@@ -31,7 +31,7 @@ def sample_bilinear(x, rows, columns, factor=None, *, groups: int = 1):
 
     @ops.custom_gradient
     def sample(x, rows, columns, factor):
-        # The gradient is written out because automatic differentiation would keep the four neighbours of every
+        # The gradient is written out because automatic differentiation would keep the four neighbors of every
         # sample in memory, each as large as the samples, and takes half as long again.
         def gradient(*arguments, upstream=None):  # PyTorch's convention of Keras passes it by name, others' alone
             upstream = arguments[0] if upstream is None else upstream
@@ -50,8 +50,8 @@ def at_least_float32(tensor):
 def _sample(x, rows, columns, factor, groups: int):
     index, row_fraction, column_fraction = _locate(x, rows, columns, groups)
     weights = ops.cast(_weights(row_fraction, column_fraction, ops.reshape(factor, (-1,))), x.dtype)
-    neighbours = ops.take(_quads(x, groups), index, axis=0)  # [samples, 4, C / G]
-    samples = ops.sum(neighbours * weights[..., None], axis=1)
+    neighbors = ops.take(_quads(x, groups), index, axis=0)  # [samples, 4, C / G]
+    samples = ops.sum(neighbors * weights[..., None], axis=1)
     return ops.reshape(samples, (*ops.shape(rows), x.shape[-1] // groups))
 
 
@@ -70,8 +70,8 @@ def _gradient(x, rows, columns, factor, groups: int, upstream):
     by_row = (bottom - top) * factor
     by_column = ((top_right - top_left) * (1 - down) + (bottom_right - bottom_left) * down) * factor
 
-    by_neighbour = upstream * _weights(down, right, factor)[..., None]
-    by_quad = ops.segment_sum(ops.reshape(by_neighbour, (-1, 4 * channels // groups)), index, ops.shape(quads)[0])
+    by_neighbor = upstream * _weights(down, right, factor)[..., None]
+    by_quad = ops.segment_sum(ops.reshape(by_neighbor, (-1, 4 * channels // groups)), index, ops.shape(quads)[0])
     by_quad = ops.reshape(by_quad, (-1, 4, channels // groups))
     # A pixel is the top left corner of one quad, the top right one of the quad to its left, and so on.
     corners = [ops.reshape(by_quad[:, corner], (batch, height + 3, width + 3, channels)) for corner in range(4)]
@@ -94,7 +94,7 @@ def _quads(x, groups: int):
 def _locate(x, rows, columns, groups: int):
     """For each sample its quad, as int32 (float32 cannot count beyond 2^24), and where in it; [samples] each."""
     batch, height, width, _ = ops.shape(x)
-    # What is outside moves to where all four neighbours are in the border; this holds for NaN too.
+    # What is outside moves to where all four neighbors are in the border; this holds for NaN too.
     # Not by `minimum`, which makes float64 float32 on PyTorch.
     rows, columns = ops.where(rows > -1, rows, -2.0), ops.where(columns > -1, columns, -2.0)
     below, right = ops.cast(height, rows.dtype), ops.cast(width, rows.dtype)

@@ -15,8 +15,8 @@ def sharpness_prior(previous, middle, following, inside, *, filtered: bool = Tru
     half the squared difference.
 
     Args:
-        previous, middle, following: [N, H, W, C] in [0, 1], the neighbours warped to the middle one.
-        inside: [N, H, W, 1] or [N, H, W, C], not 0 where both neighbours have something to show.
+        previous, middle, following: [N, H, W, C] in [0, 1], the neighbors warped to the middle one.
+        inside: [N, H, W, 1] or [N, H, W, C], not 0 where both neighbors have something to show.
         filtered: compare means over 5x5 pixels (zeros outside the image count) instead of single pixels.
 
     Returns [N, H, W, 1] in [0, 1], without a gradient.
@@ -31,8 +31,8 @@ def sharpness_prior(previous, middle, following, inside, *, filtered: bool = Tru
     frames = [ops.stop_gradient(frame) for frame in (previous, middle, following)]
     if filtered:
         frames = [box_mean(frame) for frame in frames]
-    before, centre, after = frames
-    squares = ops.square(before - centre) + ops.square(after - centre)
+    before, center, after = frames
+    squares = ops.square(before - center) + ops.square(after - center)
     distance = ops.sqrt(ops.sum(squares / 2, axis=-1, keepdims=True))
     inside = ops.max(ops.stop_gradient(inside), axis=-1, keepdims=True) > 0
     return ops.where(inside, ops.exp(-distance), 0.0)

@@ -1,4 +1,4 @@
-"""Optical flow as a picture, in the colours of the Middlebury benchmark.
+"""Optical flow as a picture, in the colors of the Middlebury benchmark.
 
 Hue is direction (red is right, yellow down, green and cyan left, blue up), saturation is speed. Baker et al., A
 Database and Evaluation Methodology for Optical Flow (IJCV 2011).
@@ -6,7 +6,7 @@ Database and Evaluation Methodology for Optical Flow (IJCV 2011).
 
 import numpy as np
 
-# How many steps lead from each colour of the wheel to the next: red, yellow, green, cyan, blue, magenta, red.
+# How many steps lead from each color of the wheel to the next: red, yellow, green, cyan, blue, magenta, red.
 _STEPS = (15, 6, 4, 11, 13, 6)
 _CORNERS = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255), (255, 0, 0))
 
@@ -15,7 +15,7 @@ def flow_to_color(flow: np.ndarray, max_flow: float | None = None) -> np.ndarray
     """[H, W, 2] in pixels (x, y) -> [H, W, 3] uint8 RGB: white where nothing moves, black where flow is not finite.
 
     Args:
-        max_flow: the length that is shown in full colour; longer ones are darker. None: the longest of this flow.
+        max_flow: the length that is shown in full color; longer ones are darker. None: the longest of this flow.
     """
     flow = flow.astype(np.float32)
     known = np.isfinite(flow).all(axis=-1, keepdims=True)
@@ -35,7 +35,7 @@ def flow_to_color(flow: np.ndarray, max_flow: float | None = None) -> np.ndarray
 
 
 def _wheel() -> np.ndarray:
-    """[55, 3] float32 in 0..1: the colours of all directions, from that of (1, 0) on."""
+    """[55, 3] float32 in 0..1: the colors of all directions, from that of (1, 0) on."""
     colors = []
     corners = [np.array(corner) for corner in _CORNERS]
     for steps, begin, end in zip(_STEPS, corners, corners[1:], strict=False):

@@ -71,7 +71,7 @@ def run(*command: object) -> None:
 
 
 def side_by_side(frames: Path, restored: Path, truth: Path) -> Image.Image:
-    """The middle frame upsampled by bicubic, restored, and as it was, in one labelled picture."""
+    """The middle frame upsampled by bicubic, restored, and as it was, in one labeled picture."""
     names = sorted(path.name for path in truth.glob("*.png"))
     name = names[len(names) // 2]
     original = Image.open(truth / name)

@@ -41,7 +41,7 @@ SUPERSAMPLING = 2
 VERSION = 2  # of the recipe below: a sample of another version is made anew
 MARK = "sample.json"  # says that a folder holds this program's work
 
-# Function of skimage.data -> what its documentation says of origin and licence.
+# Function of skimage.data -> what its documentation says of origin and license.
 PHOTOGRAPHS = {
     "astronaut": "Eileen Collins, NASA Great Images; public domain",
     "brick": "CC0Textures, Bricks25; CC0",
@@ -205,7 +205,7 @@ def make(folder: Path) -> None:
         with ThreadPoolExecutor() as pool:  # Pillow's transformations let other threads run
             list(pool.map(lambda name: _make_clip(temporary, name, photographs), SCENES))
         write_sets(temporary, val_names=[HELD_OUT])
-        (temporary / "LICENSES.md").write_text(licences())
+        (temporary / "LICENSES.md").write_text(licenses())
         (temporary / MARK).write_text(json.dumps({"version": VERSION}) + "\n")
 
 
@@ -224,20 +224,20 @@ def _write(folder: Path, frames: Sequence[np.ndarray]) -> None:
         write_image(folder / f"{number:08d}.png", frame)
 
 
-def licences() -> str:
+def licenses() -> str:
     """What the sample is made of, as Markdown."""
     lines = [
         "# Photographs in this sample",
         "",
         "All frames are views of photographs that come with scikit-image, named as in `skimage.data`, whose",
-        "documentation states their origin and licence.",
+        "documentation states their origin and license.",
         "",
-        "| photograph | origin and licence | clips |",
+        "| photograph | origin and license | clips |",
         "|---|---|---|",
     ]
-    for photograph, licence in PHOTOGRAPHS.items():
+    for photograph, license in PHOTOGRAPHS.items():
         clips = [name for name, scene in SCENES.items() if photograph in photographs_of(scene)]
-        lines.append(f"| {photograph} | {licence} | {', '.join(clips)} |")
+        lines.append(f"| {photograph} | {license} | {', '.join(clips)} |")
     return "\n".join(lines) + "\n"
 
 

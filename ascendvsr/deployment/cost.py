@@ -7,7 +7,7 @@ The counting rule is that of ptflops, by which video deblurring papers report th
     deformable convolution   the same, beside the convolution for its offsets
     fully connected layer    input channels for each output value, and 1 for a bias
     ReLU, LeakyReLU          1 for each output value, as layers and as activations of convolutions
-    all else                 0: warping, cost volumes, resizing, attention's matrix products, normalisation
+    all else                 0: warping, cost volumes, resizing, attention's matrix products, normalization
 
 Nothing is computed for it: the network is traced at the size in question.
 """

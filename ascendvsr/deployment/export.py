@@ -66,13 +66,13 @@ class Origin:
     """Where an exported network is from, and frames to prove it with.
 
     Attributes:
-        checkpoint: its file, sha256 and licence; '' where unknown.
+        checkpoint: its file, sha256 and license; '' where unknown.
         settings: key -> value: what makes the network in a configuration.
         frames: [H, W, 3] float32 in [0, 1] each.
         content: what they are.
     """
 
-    checkpoint: Mapping[str, str] = field(default_factory=lambda: {"file": "", "sha256": "", "licence": ""})
+    checkpoint: Mapping[str, str] = field(default_factory=lambda: {"file": "", "sha256": "", "license": ""})
     settings: Mapping[str, Any] = field(default_factory=dict)
     frames: Sequence[np.ndarray] = field(default_factory=lambda: [noise()])
     content: str = "1/f noise"
@@ -82,8 +82,8 @@ def origin_of(cfg: CfgNode, card: Card) -> Origin:
     """That of the network which a configuration makes, and whose weights its `checkpoint` has."""
     path = Path(cfg.checkpoint)
     sha256 = _hash(path) if cfg.checkpoint and path.exists() else ""
-    licences = {record.licence for record in card.zoo if record.file == path.name}
-    checkpoint = {"file": path.name, "sha256": sha256, "licence": licences.pop() if len(licences) == 1 else ""}
+    licenses = {record.license for record in card.zoo if record.file == path.name}
+    checkpoint = {"file": path.name, "sha256": sha256, "license": licenses.pop() if len(licenses) == 1 else ""}
     return Origin(checkpoint, _network_settings(cfg), *pictures(cfg))
 
 
@@ -499,7 +499,7 @@ def describe(served: Served, functions: Sequence[Traced], files: Mapping[str, st
         "checkpoint": origin.checkpoint["file"],
         "kind": card.kind,
         "scale": model.scale if card.restores else 1,
-        "colour": "RGB" + (", and the deviation of the noise / 255" if served.channels == 4 else ""),
+        "color": "RGB" + (", and the deviation of the noise / 255" if served.channels == 4 else ""),
         "input": _about(frames)
         | {
             "layout": _FOLDED if served.folded else "[N, T, H, W, C]",

@@ -23,7 +23,7 @@ NAME.json. Its keys:
     states             [[input, output], ...]: each output is that input of the next step
     precision          what it computes in: float32, float16 (weights) or int8
     multiple_of        [rows, columns] that a free size should be a multiple of: 1 where any size is accepted
-    checkpoint         file, sha256, licence ('' where unknown)
+    checkpoint         file, sha256, license ('' where unknown)
     settings           {key: value}: what makes the network in a configuration
     tolerance          accepted: the difference from the Keras model that the file keeps to, in `unit`; null: any
 

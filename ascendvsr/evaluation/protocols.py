@@ -81,7 +81,7 @@ def matlab(image: Image, truth: Image) -> dict[str, float]:
 
 
 def searched(image: Image, truth: Image) -> dict[str, float]:
-    """Gray PSNR with optimised scale and shift, and the training's loss, half the sum of squares in [0, 1]."""
+    """Gray PSNR with optimized scale and shift, and the training's loss, half the sum of squares in [0, 1]."""
     error = (image.astype(np.float64) - truth) / 255
     return {"psnr": psnr_searched(image, truth), "total_loss": 0.5 * float(np.sum(error**2))}
 
@@ -237,7 +237,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         ),
         Protocol(
             name="deblur_devil",
-            facts="clipped, not rounded; gray; best of all shifts by up to 5 pixels, with optimised brightness; "
+            facts="clipped, not rounded; gray; best of all shifts by up to 5 pixels, with optimized brightness; "
             "30 frames of each clip of DVD's test set, all of others; mean over all frames",
             image=clipped,
             measure=searched,

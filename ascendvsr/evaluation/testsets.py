@@ -14,7 +14,7 @@ class PublishedSet:
 
     Attributes:
         name: what results and commands call it.
-        licence: of the frames, in a few words.
+        license: of the frames, in a few words.
         urls: archives (.tar.gz) that hold a folder `folder`, all of which make it up; (): it is not to be had from
             a server that gives it to programs.
         folder: the folder's name.
@@ -26,7 +26,7 @@ class PublishedSet:
     """
 
     name: str
-    licence: str
+    license: str
     folder: str
     urls: tuple[str, ...] = ()
     lq: str = ""

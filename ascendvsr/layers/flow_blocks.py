@@ -59,12 +59,12 @@ def head_dtype(layer: keras.Layer) -> str:
 
 
 def initialization(start: str) -> dict:
-    """Arguments of `Conv2D` and `Conv2DTranspose`: 'pytorch' for their own, or 'he': `he_initialisation`."""
-    return {"pytorch": dict, "he": he_initialisation}[start]()
+    """Arguments of `Conv2D` and `Conv2DTranspose`: 'pytorch' for their own, or 'he': `he_initialization`."""
+    return {"pytorch": dict, "he": he_initialization}[start]()
 
 
-def he_initialisation() -> dict:
-    """Initialisers for `Conv2D` and `Conv2DTranspose`: He's normal distribution by fan_in, biases 0.
+def he_initialization() -> dict:
+    """Initializers for `Conv2D` and `Conv2DTranspose`: He's normal distribution by fan_in, biases 0.
 
     The slope of the activation is left out, as "The Devil is in the Details" was released. Of a transposed
     convolution fan_in is what PyTorch takes for it: output channels times the kernel's area.

@@ -29,7 +29,7 @@ def networks() -> list[str]:
 def weights() -> list[str]:
     """A row for each file."""
     rows = [
-        "| name | task | parameters | licence | published | s per megapixel | from |",
+        "| name | task | parameters | license | published | s per megapixel | from |",
         "|---|---|---|---|---|---|---|",
     ]
     for card in CARDS:
@@ -38,7 +38,7 @@ def weights() -> list[str]:
                 f"`{record.name}`",
                 f"{card.title}: {record.task}",
                 f"{record.parameters:,}" if record.parameters else "",
-                record.licence,
+                record.license,
                 "; ".join(map(str, record.results)),
                 f"{record.seconds:.1f}" if record.seconds else "",
                 _origin(record),

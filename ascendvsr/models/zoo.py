@@ -100,7 +100,7 @@ class Record:
         sha256: of its content, all 64 digits or the first ones; '': its publisher does not say, and that of the
             first download is kept and checked from then on.
         size: bytes; 0: not known.
-        licence: of the weights, in a few words.
+        license: of the weights, in a few words.
         sources: where it comes from, the first one that answers counts.
         config: the configuration that it was trained by, '': none.
         results: what its paper reached with it.
@@ -111,7 +111,7 @@ class Record:
     name: str
     task: str
     file: str
-    licence: str
+    license: str
     sources: tuple[Source, ...]
     sha256: str = ""
     size: int = 0

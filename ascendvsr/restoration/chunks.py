@@ -22,7 +22,7 @@ def restore_in_chunks(
 
     Args:
         chunk: frames that `forward` gets at once; a shorter video is one chunk. 0: all of them.
-        overlap: of neighbouring chunks, in frames; less than the chunk. The last chunk, which ends where the video
+        overlap: of neighboring chunks, in frames; less than the chunk. The last chunk, which ends where the video
             does, overlaps more, so that all chunks have one length.
         blending: 'seamless' or 'official'.
     Raises:

@@ -111,12 +111,12 @@ def tile_weights(start: int, tile: int, length: int, overlap: int, scale: int) -
 
     Edges of the tile that are edges of the frame keep full weight.
     """
-    centres = (np.arange(tile * scale) + 0.5) / scale
+    centers = (np.arange(tile * scale) + 0.5) / scale
     weights = np.ones(tile * scale)
     if start > 0:
-        weights *= _rise(centres, overlap)
+        weights *= _rise(centers, overlap)
     if start + tile < length:
-        weights *= _rise(centres[::-1], overlap)
+        weights *= _rise(centers[::-1], overlap)
     return weights.astype(np.float32)
 
 

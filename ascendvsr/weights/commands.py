@@ -41,7 +41,7 @@ def _text(card: Card, record: Record) -> str:
     if record.results:
         lines.append(f"    published: {'; '.join(f'{each}, protocol {each.protocol}' for each in record.results)}")
     where = place_of(record)
-    lines.append(f"    licence: {record.licence}")
+    lines.append(f"    license: {record.license}")
     lines.append(f"    {'here' if where.exists() else 'not here'}: {record.file}, from {origin(record)}")
     return "\n".join(lines)
 
@@ -87,7 +87,7 @@ def weights_file(name: str, *, yes: bool) -> str:
 
 def _ask(record: Record) -> None:
     size = f"{record.size / 1e6:.1f} MB, " if record.size else ""
-    what = f"{record.name} is not here yet: {record.file} ({size}licence {record.licence}) from {origin(record)}"
+    what = f"{record.name} is not here yet: {record.file} ({size}license {record.license}) from {origin(record)}"
     how = f"say --yes, or `ascendvsr download {record.name}` first"
     if not sys.stdin.isatty():
         raise InputError(f"{what}: {how}")

@@ -47,7 +47,7 @@ class DownloadError(Exception):
 def get_weights(record: Record, folder: str | os.PathLike | None = None) -> Path:
     """The file of a record, fetched into `folder` (None: the cache) where it is not there yet.
 
-    Tells its licence, on stderr, when it is fetched. Raises `InputError`, one line that says which file to put
+    Tells its license, on stderr, when it is fetched. Raises `InputError`, one line that says which file to put
     where, when no source gives it.
     """
     path = place_of(record, folder)
@@ -73,7 +73,7 @@ def get_test_set(published: PublishedSet, folder: str | os.PathLike | None = Non
     with FileLock(root / f".{published.folder}.lock"):
         if target.is_dir():
             return target
-        print(f"{published.name}: licence of the frames: {published.licence}", file=sys.stderr)
+        print(f"{published.name}: license of the frames: {published.license}", file=sys.stderr)
         archives = []
         for url in published.urls:
             archive = root / url.rpartition("/")[2]
@@ -95,7 +95,7 @@ def get_test_set(published: PublishedSet, folder: str | os.PathLike | None = Non
 
 def _fetch(record: Record, path: Path) -> None:
     """Tries the sources in turn."""
-    print(f"{record.name}: licence of the weights: {record.licence}", file=sys.stderr)
+    print(f"{record.name}: license of the weights: {record.license}", file=sys.stderr)
     problems = []
     for source in record.sources:
         try:

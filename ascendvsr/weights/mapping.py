@@ -17,10 +17,10 @@ from ascendvsr.models import card_of
 from ascendvsr.weights import h5_file, safetensors_file, torch_writer
 from ascendvsr.weights.cache import local_file
 from ascendvsr.weights.names import named_constants, named_variables
-from ascendvsr.weights.reader import check_ending, check_finite, load_checkpoint, naming, recognise
+from ascendvsr.weights.reader import check_ending, check_finite, load_checkpoint, naming, recognize
 
 _ENDING = ".weights.h5"
-_NOT_IN_NETWORKS = "num_batches_tracked"  # PyTorch's counter of batches in every batch normalisation
+_NOT_IN_NETWORKS = "num_batches_tracked"  # PyTorch's counter of batches in every batch normalization
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike, strict: bool = Tru
     """
     path = local_file(path)
     with naming(path):
-        by_keras_alone = path.is_file() and recognise(path) == "h5" and not h5_file.has_official_names(path)
+        by_keras_alone = path.is_file() and recognize(path) == "h5" and not h5_file.has_official_names(path)
     if by_keras_alone:
         return _load_as_keras_does(model, path)
     return load_state_dict(model, load_checkpoint(path), strict, source=str(path))

@@ -62,7 +62,7 @@ def read_checkpoint(path: str | os.PathLike, weights: str = "auto") -> Found:
         if path.is_dir():
             path, kind, words = _file_of_folder(path, weights)
         _check_against_run(path)
-        found = _READERS[recognise(path)](path, weights)
+        found = _READERS[recognize(path)](path, weights)
         if kind:
             found = Found(found.arrays, kind, words)
         if not found.arrays:
@@ -118,14 +118,14 @@ def _refuse_tensorflow_1(path: Path) -> None:
         )
 
 
-def recognise(path: Path) -> str:
+def recognize(path: Path) -> str:
     """Which format a file has, by its content: a key of the readers. Raises `InputError` for others."""
     with open(path, "rb") as file:
         head = file.read(512)
     if not head:
         raise InputError(f"{path} is empty")
     if head.startswith(b"PK\x03\x04"):
-        return _recognise_archive(path)
+        return _recognize_archive(path)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "h5"
     if head[:1] == b"\x80" and torch_file.LEGACY_MAGIC.to_bytes(10, "little") in head[:32]:
@@ -145,7 +145,7 @@ def recognise(path: Path) -> str:
     )
 
 
-def _recognise_archive(path: Path) -> str:
+def _recognize_archive(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if any(map(torch_file.is_pickle_member, names)):

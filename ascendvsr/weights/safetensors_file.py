@@ -59,7 +59,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         dtype = np.dtype(_DTYPES[entry["dtype"]])
         if begin != expected or end > len(data) or end - begin != math.prod(shape) * dtype.itemsize:
             raise InputError(
-                f"{path} is truncated or damaged: the place of {name} does not fit its shape or neighbours"
+                f"{path} is truncated or damaged: the place of {name} does not fit its shape or neighbors"
             )
         expected = end
         array = np.frombuffer(data, dtype, math.prod(shape), begin).reshape(shape)

@@ -74,8 +74,8 @@ def test_batches_are_as_the_keys_say(sample: Path):
         "sigma": [4],
     }
     assert batch["lq"].numpy().min() < 0  # noise is not clipped
-    centre = next(iter(training_batches(config(sample), training_clips(config(sample)), (0, 1), 2, 0)))
-    assert {key: value.shape.as_list() for key, value in centre.items()} == {
+    center = next(iter(training_batches(config(sample), training_clips(config(sample)), (0, 1), 2, 0)))
+    assert {key: value.shape.as_list() for key, value in center.items()} == {
         "lq": [2, 5, 64, 64, 3],
         "gt": [2, 256, 256, 3],
     }

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-# Of ImageNet, in RGB: buffers that networks in the style of SpyNet normalise frames with.
+# Of ImageNet, in RGB: buffers that networks in the style of SpyNet normalize frames with.
 _FRAME_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 

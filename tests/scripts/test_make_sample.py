@@ -39,16 +39,16 @@ def test_no_photograph_of_the_held_out_clip_is_trained_on():
         assert name == make_sample.HELD_OUT or not held_out & make_sample.photographs_of(scene)
 
 
-def test_every_photograph_is_listed_with_its_licence_in_the_sample_and_in_the_data_folder_s_readme(
+def test_every_photograph_is_listed_with_its_license_in_the_sample_and_in_the_data_folder_s_readme(
     sample: Path,
 ):
     used = set().union(*map(make_sample.photographs_of, make_sample.SCENES.values()))
     assert used == set(make_sample.PHOTOGRAPHS)
     readme = (Path(__file__).parents[2] / "data/README.md").read_text()
-    for photograph, licence in make_sample.PHOTOGRAPHS.items():
-        assert licence.endswith(("CC0", "public domain"))
+    for photograph, license in make_sample.PHOTOGRAPHS.items():
+        assert license.endswith(("CC0", "public domain"))
         for text in ((sample / "LICENSES.md").read_text(), readme):
-            assert f"| {photograph} | {licence} |" in text
+            assert f"| {photograph} | {license} |" in text
 
 
 def test_the_camera_never_leaves_its_photograph_nor_while_it_is_exposed():
@@ -74,7 +74,7 @@ def is_inside(view: make_sample.View, size: tuple[int, int], photograph: Image.I
     )
 
 
-def test_neighbouring_frames_move_by_some_pixels_and_parts_of_a_pixel():
+def test_neighboring_frames_move_by_some_pixels_and_parts_of_a_pixel():
     for scene in make_sample.SCENES.values():
         views = [make_sample.camera(scene, number) for number in range(scene.frames)]
         moves = [math.hypot(b.x - a.x, b.y - a.y) / a.zoom for a, b in itertools.pairwise(views)]

@@ -106,7 +106,7 @@ inline float sum(Vector<N> v) {
 inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 inline int64_t divide_up(int64_t n, int64_t divisor) { return (n + divisor - 1) / divisor; }
 
-// Uninitialised floats on a cache line's boundary.
+// Uninitialized floats on a cache line's boundary.
 class Buffer {
  public:
   explicit Buffer(int64_t size)

@@ -10,7 +10,7 @@ struct Shape {
   __device__ int displacements() const { return patch_rows * patch_columns; }
   __host__ __device__ int64_t pixels() const { return static_cast<int64_t>(batch) * height * width; }
   // The pixel that displacement d of `pixel` leads to (sign -1: comes from), or -1 outside.
-  __device__ int64_t neighbour(int64_t pixel, int d, int sign) const {
+  __device__ int64_t neighbor(int64_t pixel, int d, int sign) const {
     const int y = pixel / width % height + sign * (d / patch_columns - (patch_rows - 1) / 2) * row_dilation;
     const int x = pixel % width + sign * (d % patch_columns - (patch_columns - 1) / 2) * column_dilation;
     const bool inside = y >= 0 && y < height && x >= 0 && x < width;
@@ -24,7 +24,7 @@ __global__ void forward(Shape s, float scale, const float* first, const float* s
   const int lane = threadIdx.x % 32;
   for (int64_t p = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32; p < s.pixels(); p += warps)
     for (int d = 0; d < s.displacements(); ++d) {
-      const int64_t other = s.neighbour(p, d, 1);
+      const int64_t other = s.neighbor(p, d, 1);
       float sum = 0;
       for (int c = lane; other >= 0 && c < s.channels; c += 32) sum += first[p * s.channels + c] * second[other * s.channels + c];
       sum = warp_sum(sum);
@@ -39,7 +39,7 @@ __global__ void gradient(Shape s, float scale, int sign, const float* grad, cons
     const int64_t p = i / s.channels;
     float sum = 0;
     for (int d = 0; d < s.displacements(); ++d) {
-      const int64_t at = s.neighbour(p, d, sign);
+      const int64_t at = s.neighbor(p, d, sign);
       if (at >= 0) sum += grad[(sign > 0 ? p : at) * s.displacements() + d] * other[at * s.channels + i % s.channels];
     }
     result[i] = scale * sum;

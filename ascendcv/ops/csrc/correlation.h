@@ -3,7 +3,7 @@
 // for a patch of [rows, columns] displacements, (d, e) pixels apart, with r = (rows - 1) / 2, q = (columns - 1) / 2, and
 // zeros outside.
 //
-// A vector holds neighbouring columns: rows are transposed to [channels, columns], so that a displacement to the side is
+// A vector holds neighboring columns: rows are transposed to [channels, columns], so that a displacement to the side is
 // another address, and a few rows of `first` meet one row of `second` in registers.
 #ifndef ASCENDCV_OPS_CSRC_CORRELATION_H_
 #define ASCENDCV_OPS_CSRC_CORRELATION_H_

@@ -17,7 +17,7 @@ inline int blocks_for(int64_t items) {
   return static_cast<int>(blocks < 65535 * 16 ? blocks : 65535 * 16);
 }
 
-// A bilinear sample: the index of the upper left neighbour, what to add for the others, and weights and their slopes by
+// A bilinear sample: the index of the upper left neighbor, what to add for the others, and weights and their slopes by
 // axis. As in sampling.h: a position at or outside -1 and the size, or NaN, weighs nothing and reads a pixel that is there.
 struct Sample {
   int64_t index, right, below;
@@ -27,7 +27,7 @@ struct Sample {
   __device__ int64_t at(int corner) const { return index + (corner / 2 ? below : 0) + (corner % 2 ? right : 0); }
 };
 
-__device__ inline int neighbours(float position, int size, float* weight, float* slope) {
+__device__ inline int neighbors(float position, int size, float* weight, float* slope) {
   const float last = fmaxf(size - 2, 0), step = size > 1 ? 1 : 4;
   float p = position < size ? position : size;
   p = p > -1 ? p : -1;
@@ -40,7 +40,7 @@ __device__ inline int neighbours(float position, int size, float* weight, float*
 
 __device__ inline Sample sample_at(float y, float x, int height, int width) {
   Sample s;
-  const int row = neighbours(y, height, s.wy, s.dy), column = neighbours(x, width, s.wx, s.dx);
+  const int row = neighbors(y, height, s.wy, s.dy), column = neighbors(x, width, s.wx, s.dx);
   s.index = static_cast<int64_t>(row) * width + column;
   s.right = width > 1;
   s.below = height > 1 ? width : 0;

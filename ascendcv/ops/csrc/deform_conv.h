@@ -102,7 +102,7 @@ Float* kernel_row(const Shape& s, const Slice& slice, Float* kernel, int64_t k, 
 }
 
 #ifdef __AVX512F__
-// The same for N = 8 where left and right are neighbours in memory: one register holds both.
+// The same for N = 8 where left and right are neighbors in memory: one register holds both.
 inline Vector<8> sample_pair(const float* corner, int64_t below, const float* weight) {
   const __m512i left_right = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
   const __m512 weights = _mm512_castps128_ps512(_mm_loadu_ps(weight));
@@ -215,9 +215,9 @@ template <int N>
       const Vector<N> g = load<N>(grad + k * N);
       Vector<N> value{};
       for (int i = 0; i < 4; ++i) {
-        const Vector<N> neighbour = load<N>(from + corner[i]);
-        value += weight[i] * neighbour;
-        products[i] = sum<N>(g * neighbour);
+        const Vector<N> neighbor = load<N>(from + corner[i]);
+        value += weight[i] * neighbor;
+        products[i] = sum<N>(g * neighbor);
         store<N>(to + corner[i], load<N>(to + corner[i]) + weight[i] * g);
       }
       store<N>(columns, value);

@@ -13,7 +13,7 @@ using winograd::Lanes;
 using winograd::Shape;
 
 constexpr int64_t kMostOutputs = 4;
-constexpr int kPixels = 4;  // neighbours in a row that are computed together
+constexpr int kPixels = 4;  // neighbors in a row that are computed together
 
 // Adds one row of taps over a vector of channels: sums[pixels][outputs]. `x` is at the first pixel's first tap, `kernel`
 // [taps, outputs, vector] with `stride` between the outputs.

@@ -6,19 +6,19 @@
 
 namespace ascendcv {
 
-// The two neighbours of a position along one axis, as the first one's index and the weight of each.
+// The two neighbors of a position along one axis, as the first one's index and the weight of each.
 //
-// The first is clamped so that both lie in the image; the weight of neighbour i is max(0, 1 - |position - i|), which is
+// The first is clamped so that both lie in the image; the weight of neighbor i is max(0, 1 - |position - i|), which is
 // right there too, and 0 for a position at or outside -1 and `size` (NaN is outside). No step branches, so that the
 // compiler makes vectors of it.
-struct Neighbours {
+struct Neighbors {
   float first, weight[2], slope[2];
 };
 
 template <bool WithSlopes>
-inline Neighbours neighbours(float position, float size) {
+inline Neighbors neighbors(float position, float size) {
   const float last = size > 2.0f ? size - 2.0f : 0.0f;
-  const float step = size > 1.0f ? 1.0f : 4.0f;  // an image of one pixel has its second neighbour out of reach
+  const float step = size > 1.0f ? 1.0f : 4.0f;  // an image of one pixel has its second neighbor out of reach
   float p = position < size ? position : size;
   p = p > -1.0f ? p : -1.0f;
   float first = std::floor(p);
@@ -26,7 +26,7 @@ inline Neighbours neighbours(float position, float size) {
   first = first < last ? first : last;
   const float d0 = p - first, d1 = d0 - step;
   const float w0 = 1.0f - std::fabs(d0), w1 = 1.0f - std::fabs(d1);
-  Neighbours n;
+  Neighbors n;
   n.first = first;
   n.weight[0] = w0 > 0.0f ? w0 : 0.0f;
   n.weight[1] = w1 > 0.0f ? w1 : 0.0f;
@@ -54,7 +54,7 @@ struct Grid {
   int64_t pixels() const { return height * width; }
   int64_t out_pixels() const { return out_height * out_width; }
   int64_t taps() const { return kernel_height * kernel_width; }
-  // From a neighbour to the next one, in pixels; an image of one column or row has no next one, and its weight is 0.
+  // From a neighbor to the next one, in pixels; an image of one column or row has no next one, and its weight is 0.
   int64_t right() const { return width > 1 ? 1 : 0; }
   int64_t below() const { return height > 1 ? width : 0; }
   // The number of a tile's pixel among the output pixels of all images.
@@ -93,8 +93,8 @@ class Plan {
       const float* factors = mask ? mask + entry : nullptr;
 #pragma GCC ivdep
       for (int64_t e = 0; e < count; ++e) {
-        const Neighbours ny = neighbours<WithSlopes>(base_y + tap_y[e] + moved[2 * e], height);
-        const Neighbours nx = neighbours<WithSlopes>(base_x + tap_x[e] + moved[2 * e + 1], width);
+        const Neighbors ny = neighbors<WithSlopes>(base_y + tap_y[e] + moved[2 * e], height);
+        const Neighbors nx = neighbors<WithSlopes>(base_x + tap_x[e] + moved[2 * e + 1], width);
         const float factor = factors ? factors[e] : 1.0f;
         const float upper = factor * ny.weight[0], lower = factor * ny.weight[1];
         at[e] = static_cast<int>(ny.first) * row_length + static_cast<int>(nx.first);
@@ -120,7 +120,7 @@ class Plan {
   }
 
   const int64_t count;
-  std::vector<int> index;  // of the upper left neighbour, in pixels
+  std::vector<int> index;  // of the upper left neighbor, in pixels
   Buffer weight;           // [4]: upper left, upper right, lower left, lower right; times the mask
   Buffer axis;             // [8]: y weights [2], x weights [2], y slopes [2], x slopes [2]; without the mask
 

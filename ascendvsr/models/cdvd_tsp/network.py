@@ -1,7 +1,7 @@
 """CDVD-TSP: Cascaded Deep Video Deblurring Using Temporal Sharpness Prior (Pan, Bai, Tang, CVPR 2020).
 
-A stage restores a frame from itself, its two neighbours warped to it by optical flow, and a map of where the three
-agree. The cascade applies the same stage again and again: to all triples of neighbours in the window, then to what
+A stage restores a frame from itself, its two neighbors warped to it by optical flow, and a map of where the three
+agree. The cascade applies the same stage again and again: to all triples of neighbors in the window, then to what
 came out of them, until one frame is left. Attributes carry the names of the published weights.
 """
 
@@ -159,11 +159,11 @@ class CDVDTSP(Network):
     def _restored(self, previous: Frames, middle: Frames, following: Frames):
         """One stage: the middle frames, restored."""
         batch, height, width, _ = ops.shape(middle.pixels)
-        neighbours = [
+        neighbors = [
             ops.concatenate(pair, axis=0) for pair in zip(previous.features, following.features, strict=True)
         ]
         flow = self.flow_net.flow_between(
-            [ops.concatenate([level, level], axis=0) for level in middle.features], neighbours, (height, width)
+            [ops.concatenate([level, level], axis=0) for level in middle.features], neighbors, (height, width)
         )
         pixels = ops.concatenate([previous.pixels, following.pixels], axis=0)
         warped, inside = warped_inside(pixels, flow)

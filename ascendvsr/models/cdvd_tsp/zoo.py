@@ -10,7 +10,7 @@ def _official(name: str, file: str, config: str, *results: Result) -> Record:
         name=f"cdvd_tsp_{name}",
         task="deblurring",
         file=f"{file}.pt",
-        licence="MIT",
+        license="MIT",
         sources=(_FOLDER,),
         config=f"cdvd_tsp/{config}",
         results=results,

@@ -110,7 +110,7 @@ def restore_center(model, dbn_net, frames: list, training: bool):
         model: DBN or FlowDBN, for its options.
         dbn_net: its `EncoderDecoder`.
         frames: [N, H, W, 3] each, sides multiples of 8: the window in order, then what else the network gets.
-        training: whether values stay unclipped, and batch normalisation takes the statistics of the batch.
+        training: whether values stay unclipped, and batch normalization takes the statistics of the batch.
     """
     if model.color_space == "ycbcr":
         frames = [rgb_to_ycbcr(frame) for frame in frames]
@@ -128,7 +128,7 @@ def restore_center(model, dbn_net, frames: list, training: bool):
 class EncoderDecoder(keras.Layer):
     """[N, H, W, in_channels] -> the residual [N, H, W, 3]; H and W multiples of 8.
 
-    Every convolution has batch normalisation (epsilon 1e-3, momentum 0.1 in PyTorch's sense) and no bias. Three
+    Every convolution has batch normalization (epsilon 1e-3, momentum 0.1 in PyTorch's sense) and no bias. Three
     strided convolutions lead to an eighth of the size, three transposed ones back; after each of these the features
     of the same size from the way down are added.
 
@@ -207,9 +207,9 @@ class KernelInitializer(keras.initializers.Initializer):
     """Normal numbers around 0 of a standard deviation that the shape of the kernel gives (`deviation`).
 
     Args:
-        init_type: 'fan_in' and 'fan_out' are He's initialisation by the inputs and outputs of a kernel. 'fan_max',
+        init_type: 'fan_in' and 'fan_out' are He's initialization by the inputs and outputs of a kernel. 'fan_max',
             as released, multiplies by the area of the kernel where He divides, so that kernels begin about 9 (3x3)
-            to 25 (5x5) times as large. Batch normalisation takes the factor out of the features; what remains is
+            to 25 (5x5) times as large. Batch normalization takes the factor out of the features; what remains is
             that a step of Adam changes a large kernel by less.
 
     Source: visinf/deblur-devil `contrib.weight_init`.

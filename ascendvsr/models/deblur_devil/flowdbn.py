@@ -1,6 +1,6 @@
 """FlowDBN of "Deep Video Deblurring: The Devil is in the Details" (Gast and Roth, ICCV Workshops 2019).
 
-DBN with prewarping: it sees the frames of the window as they are and, besides, the neighbours warped onto the
+DBN with prewarping: it sees the frames of the window as they are and, besides, the neighbors warped onto the
 middle frame by the optical flow of a network that was trained before and stays as it is.
 """
 
@@ -81,12 +81,12 @@ class FlowDBN(Network):
         self.build((None, num_frame, None, None, self.in_channels))
 
     def build(self, clip_shape):
-        """What the flow network has not built itself, which sees the frames and the warped neighbours."""
+        """What the flow network has not built itself, which sees the frames and the warped neighbors."""
         self.dbn_net.build((None, None, None, 3 * (2 * self.num_frame - 1)))
 
     def call(self, clip, training=False):
         batch, _, height, width, channels = ops.shape(clip)
-        # Frame after frame, each with the whole batch: all neighbours of a window pass the flow network at once.
+        # Frame after frame, each with the whole batch: all neighbors of a window pass the flow network at once.
         frames = ops.reshape(ops.swapaxes(clip, 0, 1), (self.num_frame * batch, height, width, channels))
         features = [ops.split(level, self.num_frame) for level in self.features(frames)]
         restored = self.restore([list(levels) for levels in zip(*features, strict=True)], training)
@@ -102,16 +102,16 @@ class FlowDBN(Network):
         """The middle frame restored, [N, H, W, 3] with sides that are multiples of 8, from what `features` gave for
         each frame of the window."""
         frames = [of_frame[0] for of_frame in features]
-        return restore_center(self, self.dbn_net, [*frames, *self.warped_neighbours(features)], training)
+        return restore_center(self, self.dbn_net, [*frames, *self.warped_neighbors(features)], training)
 
-    def warped_neighbours(self, features: Sequence[list]) -> list:
+    def warped_neighbors(self, features: Sequence[list]) -> list:
         """The other frames of the window, in order, as the middle one would see them: [N, H, W, 3] each."""
         frames = ops.concatenate([of_frame[0] for of_frame in self._others(features)], axis=0)
         warped = warp(frames, ops.stop_gradient(self.flow(features)), padding="border")
         return ops.split(warped, self.num_frame - 1)
 
     def flow(self, features: Sequence[list]):
-        """From the middle frame to the others, one neighbour after the other: [(num_frame - 1) * N, H, W, 2]."""
+        """From the middle frame to the others, one neighbor after the other: [(num_frame - 1) * N, H, W, 2]."""
         supporting = [ops.concatenate(level, axis=0) for level in zip(*self._others(features), strict=True)]
         count = self.num_frame - 1
         reference = [ops.concatenate([level] * count, axis=0) for level in features[self.center_frame_idx]]

@@ -255,7 +255,7 @@ class PredeblurModule(keras.Layer):
 class PCDAlignment(keras.Layer):
     """Pyramid, cascading and deformable alignment (section 3.2 of the paper).
 
-    `call(neighbor, reference)`: features of a frame and of the centre frame at three levels, the finest first,
+    `call(neighbor, reference)`: features of a frame and of the center frame at three levels, the finest first,
     [N, h, w, C], [N, h/2, w/2, C] and [N, h/4, w/4, C]; gives the frame's features aligned, [N, h, w, C].
     """
 
@@ -305,7 +305,7 @@ class PCDAlignment(keras.Layer):
         return _lrelu(self.cas_dcnpack(feat, offset))
 
     def _align_level(self, level: str, neighbor, reference, upsampled_offset=None):
-        """The features that give the offsets, and the neighbour's features moved by them."""
+        """The features that give the offsets, and the neighbor's features moved by them."""
         offset = self.offset_conv1[level](ops.concatenate([neighbor, reference], axis=-1))
         if upsampled_offset is None:
             offset = self.offset_conv2[level](offset)
@@ -319,7 +319,7 @@ class PCDAlignment(keras.Layer):
 class TSAFusion(keras.Layer):
     """Temporal and spatial attention (section 3.3 of the paper): [N, T, h, w, C] -> [N, h, w, C].
 
-    Each frame is weighted by its similarity to the centre frame at every pixel; a small pyramid then modulates the
+    Each frame is weighted by its similarity to the center frame at every pixel; a small pyramid then modulates the
     fused features.
     """
 

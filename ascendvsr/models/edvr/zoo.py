@@ -12,7 +12,7 @@ def _official(
         task=task,
         file=f"{file}.pth",
         sha256=file[-8:],
-        licence="Apache-2.0",
+        license="Apache-2.0",
         sources=(Address(GOOGLE_DRIVE + drive),),
         config=f"edvr/{config}",
         results=results,
@@ -28,7 +28,7 @@ ZOO = (
         sha256="ab46603662a2a6234a854842e34050303f201d954c4ee9386757901b8022894d",
         size=1_011_676,
         parameters=500_111,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         sources=(Shipped(),),
     ),
     _official(

@@ -13,7 +13,7 @@ from ascendcv.layers.conv_transpose import Conv2DTranspose
 from ascendcv.layers.saving import serializable
 from ascendcv.ops.adaptive_pool import adaptive_avg_pool2d
 from ascendcv.ops.resize import resize
-from ascendvsr.layers.flow_blocks import SLOPE, he_initialisation, head_dtype, lrelu
+from ascendvsr.layers.flow_blocks import SLOPE, he_initialization, head_dtype, lrelu
 from ascendvsr.models.network import FlowNetwork
 
 # name, channels, kernel, stride. Levels 1 to 6 are a half to a 64th of the size.
@@ -55,7 +55,7 @@ class FlowNet1S(FlowNetwork):
     `call((reference, supporting))`: frames [N, H, W, 3] RGB in [0, 1] -> flow [N, H, W, 2] in pixels, channel 0 to
     the right, so that `warp(supporting, flow)` looks like `reference`. Any H and W from 1.
 
-    38,675,546 parameters, initialised as released. Source: deblur-devil `models.flow.flownet1s.FlowNet1S`.
+    38,675,546 parameters, initialized as released. Source: deblur-devil `models.flow.flownet1s.FlowNet1S`.
 
     >>> import numpy as np
     >>> from ascendvsr.models import FlowNet1S
@@ -71,10 +71,10 @@ class FlowNet1S(FlowNetwork):
         self.div_flow = div_flow
         head: dict[str, Any] = {"dtype": head_dtype(self)}
         self.encoder = {
-            name: Conv2D(channels, kernel, stride, activation=SLOPE, **he_initialisation())
+            name: Conv2D(channels, kernel, stride, activation=SLOPE, **he_initialization())
             for name, channels, kernel, stride in _ENCODER
         }
-        self.predict_flow = {str(level): Conv2D(2, **he_initialisation(), **head) for level in (6, *_SKIPS)}
+        self.predict_flow = {str(level): Conv2D(2, **he_initialization(), **head) for level in (6, *_SKIPS)}
         self.deconv = {str(level): _doubling(channels) for level, channels in _DECONV_CHANNELS.items()}
         self.upsample_flow = {str(level): _doubling(2, **head) for level in _SKIPS}
 
@@ -117,4 +117,4 @@ class FlowNet1S(FlowNetwork):
 
 
 def _doubling(channels: int, **kwargs) -> Conv2DTranspose:
-    return Conv2DTranspose(channels, 4, stride=2, padding=1, use_bias=False, **he_initialisation(), **kwargs)
+    return Conv2DTranspose(channels, 4, stride=2, padding=1, use_bias=False, **he_initialization(), **kwargs)

@@ -21,7 +21,7 @@ from ascendvsr.layers.flow_blocks import head_dtype
 FLOW_SCALE = 20.0  # pixels of full size in the network's unit of flow
 _SEARCH = 3  # how far matching looks, in (strided) pixels to each side
 _CHANNELS = {2: 32, 3: 64, 4: 96, 5: 128, 6: 192}  # of a level's features
-_HEAD_SIZES = {2: 7, 3: 5, 4: 5, 5: 3, 6: 3}  # kernel of a level's last convolution, and side of its neighbourhood
+_HEAD_SIZES = {2: 7, 3: 5, 4: 5, 5: 3, 6: 3}  # kernel of a level's last convolution, and side of its neighborhood
 _VOLUME_CHANNELS = (2 * _SEARCH + 1) ** 2
 
 
@@ -180,7 +180,7 @@ class Subpixel(keras.Layer):
 
 @serializable("ascendvsr")
 class Regularization(keras.Layer):
-    """Feature-driven local convolution: every vector becomes a weighted mean of its neighbours (section 3.3).
+    """Feature-driven local convolution: every vector becomes a weighted mean of its neighbors (section 3.3).
 
     `call(first, second, features, flow)`: images [N, h, w, 3] in [0, 1], features of the first one, and
     [N, h, w, 2]; gives [N, h, w, 2].
@@ -214,9 +214,9 @@ class Regularization(keras.Layer):
         # The derivative of the root at 0 would be infinite; the published network does not train through it.
         error = ops.sqrt(ops.stop_gradient(ops.sum(error, axis=-1, keepdims=True)))
         x = ops.concatenate([error, without_mean(flow), _through(self.moduleFeat, features)], axis=-1)
-        weights, total = neighbour_weights(_through(self.moduleDist, _through(self.moduleMain, x)))
+        weights, total = neighbor_weights(_through(self.moduleDist, _through(self.moduleMain, x)))
         smoothed = [
-            scale(weights * neighbours(flow[..., axis : axis + 1], self.side)) / total
+            scale(weights * neighbors(flow[..., axis : axis + 1], self.side)) / total
             for axis, scale in enumerate((self.moduleScaleX, self.moduleScaleY))
         ]
         return ops.concatenate(smoothed, axis=-1)
@@ -227,14 +227,14 @@ def without_mean(flow):
     return flow - ops.mean(flow, axis=(1, 2), keepdims=True)
 
 
-def neighbour_weights(distance):
+def neighbor_weights(distance):
     """[N, H, W, K] -> exp(-distance²), the largest at each pixel made 1, and their sum [N, H, W, 1]."""
     weights = -ops.square(distance)
     weights = ops.exp(weights - ops.max(weights, axis=-1, keepdims=True))
     return weights, ops.sum(weights, axis=-1, keepdims=True)
 
 
-def neighbours(x, side: int):
+def neighbors(x, side: int):
     """[N, H, W, 1] -> [N, H, W, side²]: the square around each pixel, row by row; outside is 0."""
     # As a convolution, whose gradient is one too.
     kernel = np.eye(side**2).reshape(side, side, 1, side**2)

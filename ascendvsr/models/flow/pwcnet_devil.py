@@ -60,7 +60,7 @@ class PWCNetDevil(FlowNetwork):
     features(b), size)` is `call((a, b))`. Pyramids are lists of tensors whose first axis is the batch, and can be
     put together from those of single frames.
 
-    8,639,230 parameters, initialised as released. Source: deblur-devil `models.flow.pwcnet.PWCNet`.
+    8,639,230 parameters, initialized as released. Source: deblur-devil `models.flow.pwcnet.PWCNet`.
 
     >>> import numpy as np
     >>> from ascendvsr.models import PWCNetDevil

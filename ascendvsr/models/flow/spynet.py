@@ -50,7 +50,7 @@ class SpyNet(FlowNetwork):
 
     @property
     def official_constants(self) -> dict[str, np.ndarray]:
-        """What published weights hold beside weights: the statistics that frames are normalised with."""
+        """What published weights hold beside weights: the statistics that frames are normalized with."""
         return {"mean": _MEAN.reshape(1, 3, 1, 1), "std": _STD.reshape(1, 3, 1, 1)}
 
     def build(self, frames_shape):

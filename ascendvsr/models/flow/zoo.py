@@ -1,7 +1,7 @@
 """The published weights of the flow networks that the restoring ones begin with."""
 
 from ascendvsr.models.pvdnet.zoo import ARCHIVE as PVDNET_ARCHIVE
-from ascendvsr.models.pvdnet.zoo import LICENCE as PVDNET_LICENCE
+from ascendvsr.models.pvdnet.zoo import LICENSE as PVDNET_LICENSE
 from ascendvsr.models.zoo import GOOGLE_DRIVE, Address, Record
 
 SPYNET_ZOO = (
@@ -10,7 +10,7 @@ SPYNET_ZOO = (
         task="optical flow",
         file="spynet_sintel_final-3d2a1287.pth",
         sha256="3d2a1287",
-        licence="MPI-IS: non-commercial research only",
+        license="MPI-IS: non-commercial research only",
         sources=(
             Address("https://github.com/JingyunLiang/RVRT/releases/download/v0.0/spynet_sintel_final-3d2a1287.pth"),
             Address("https://github.com/JingyunLiang/VRT/releases/download/v0.0/spynet_sintel_final-3d2a1287.pth"),
@@ -25,7 +25,7 @@ PWCNET_ZOO = (
         name="pwcnet_default",
         task="optical flow",
         file="network-default.pytorch",
-        licence="GPL-3.0",
+        license="GPL-3.0",
         sources=(Address("http://content.sniklaus.com/github/pytorch-pwc/network-default.pytorch"),),
     ),
 )
@@ -35,7 +35,7 @@ BIMNET_ZOO = (
         name="bimnet",
         task="optical flow of blurred frames",
         file="BIMNet.pytorch",
-        licence=PVDNET_LICENCE,
+        license=PVDNET_LICENSE,
         sources=(Address(PVDNET_ARCHIVE, "BIMNet.pytorch"),),
         config="pvdnet/bimnet",
     ),

@@ -2,7 +2,7 @@
 2021).
 
 Frame by frame: BIMNet finds the motion to the previous frame, candidates from the previous deblurred frame are
-gathered along it into a pixel volume, and a network deblurs the frame from the volume and its two neighbours.
+gathered along it into a pixel volume, and a network deblurs the frame from the volume and its two neighbors.
 Attributes carry the names of the published weights.
 """
 
@@ -28,7 +28,7 @@ class PVDNet(Network):
 
     Args:
         num_blocks, channels: residual blocks and their channels: 12 and 128, or 24 and 192 (large).
-        pv_ksize: side of the neighbourhood that gives a pixel its candidates.
+        pv_ksize: side of the neighborhood that gives a pixel its candidates.
         impl: implementation of the cost volumes (see `ascendcv.ops.registry`).
         size: what happens to frames whose sides are not multiples of 4: 'pad' or 'crop'. Sides below 64 are
             padded in any case.
@@ -38,7 +38,7 @@ class PVDNet(Network):
     first frame of a video, whose previous frame is itself.
 
     `call(clip)`: [N, T, H, W, 3] -> [N, T, H, W, 3]: the steps of a whole video of T frames; at its ends the first
-    and the last frame are their own neighbours.
+    and the last frame are their own neighbors.
 
     Attributes:
         time: 'recurrent'.

@@ -3,7 +3,7 @@
 from ascendvsr.models.zoo import Address, Record, Result
 
 ARCHIVE = "https://www.dropbox.com/sh/frpegu68s0yx8n9/AACrptFFhxejSyKJBvLdk9IJa?dl=1"
-LICENCE = "AGPL-3.0"
+LICENSE = "AGPL-3.0"
 
 
 def _official(name: str, parameters: int, seconds: float, *results: Result) -> Record:
@@ -12,7 +12,7 @@ def _official(name: str, parameters: int, seconds: float, *results: Result) -> R
         name=f"pvdnet_{name.lower()}",
         task="deblurring, frame by frame",
         file=file,
-        licence=LICENCE,
+        license=LICENSE,
         sources=(Address(ARCHIVE, file),),
         config=f"pvdnet/pvdnet_{name.lower()}",
         results=results,

@@ -20,7 +20,7 @@ def reversed_clips(clips: list) -> list:
 
 
 def two_clip_flows(flow_01, flow_12, flow_23) -> list:
-    """From the flows between neighbours of four frames, those from a clip (2, 3) to the clip before (0, 1).
+    """From the flows between neighbors of four frames, those from a clip (2, 3) to the clip before (0, 1).
 
     Two tensors [N, 2, h, w, 2]: 2 to 0 and 3 to 1, and 2 to 1 and 3 to 0. Flows over several frames are put
     together: from 2 to 1, and on from where that leads.

@@ -22,9 +22,9 @@ Tap = tuple[int, int, int, int, float]  # row, column, input channel, output cha
 def start_near_identity(model: keras.Model) -> None:
     """Gives an untrained RVRT a way from each pixel of the input to its last convolution, which begins at 0.
 
-    At half size channel 3 * p + c holds the colour c of pixel p of a square; at a quarter, channel 12 * q + k holds
+    At half size channel 3 * p + c holds the color c of pixel p of a square; at a quarter, channel 12 * q + k holds
     channel k of square q. The way goes through the extraction and the reconstruction, past the branches; residual
-    blocks begin by adding nothing. What the last convolution sees are differences between neighbouring pixels.
+    blocks begin by adding nothing. What the last convolution sees are differences between neighboring pixels.
 
     Norms take the mean over the channels away and divide by the deviation. So that both stay the same from token to
     token, pixels travel as what they differ from gray by, with signs by turns, and on top of larger constants with

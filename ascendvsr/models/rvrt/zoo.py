@@ -12,7 +12,7 @@ def _official(
         name=f"rvrt_{number}_{data}",
         task=task,
         file=f"{number}_RVRT_{file}.pth",
-        licence="CC-BY-NC-4.0: no commercial use",
+        license="CC-BY-NC-4.0: no commercial use",
         sources=(Address(f"{_RELEASE}{number}_RVRT_{file}.pth"),),
         config=f"rvrt/{number}_{file.lower()}",
         results=results,

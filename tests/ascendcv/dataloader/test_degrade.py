@@ -74,7 +74,7 @@ def test_a_blurred_reduction_keeps_type_range_and_flat_areas(degrade, photograph
 
 
 def test_the_two_blurred_reductions_lie_one_and_a_half_pixels_apart():
-    """A slope of 1 a pixel tells where an output pixel has its centre."""
+    """A slope of 1 a pixel tells where an output pixel has its center."""
     slope = np.arange(80.0)[np.newaxis, :, np.newaxis].repeat(80, axis=0)
     inner = np.arange(4, 16)
     np.testing.assert_allclose(duf_downsample(slope)[10, inner, 0], 4 * inner)

@@ -29,7 +29,7 @@ def test_the_published_split_divides_them(chairs):
     assert [pair.flow.name[:5] for pair in flying_chairs(chairs, split, "validation")] == ["00002"]
 
 
-def test_sintel_is_pairs_of_neighbours_in_each_scene(tmp_path, photograph):
+def test_sintel_is_pairs_of_neighbors_in_each_scene(tmp_path, photograph):
     pairs = sintel(make_sintel(tmp_path, photograph))
     found = [(pair.first.parent.name, pair.first.stem, pair.second.stem, pair.flow.stem) for pair in pairs]
     assert found == [

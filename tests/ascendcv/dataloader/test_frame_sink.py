@@ -61,15 +61,15 @@ def test_a_video_gives_back_nearly_what_was_written(tmp_path, photograph, ending
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (720, 64)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_video_keeps_colours(tmp_path, dtype, height, width):
-    """Colour bars: a wrong matrix or range would shift saturated colours by 10 levels and more."""
+def test_a_video_keeps_colors(tmp_path, dtype, height, width):
+    """Color bars: a wrong matrix or range would shift saturated colors by 10 levels and more."""
     peak = np.iinfo(dtype).max
     for number, bar in enumerate([(3, 0, 0), (0, 3, 0), (0, 0, 3), (4, 4, 1), (4, 4, 4)]):
-        colour = np.array(bar) * (peak // 4)
-        write_all(tmp_path / f"{number}.mp4", np.full((2, height, width, 3), colour, dtype))
+        color = np.array(bar) * (peak // 4)
+        write_all(tmp_path / f"{number}.mp4", np.full((2, height, width, 3), color, dtype))
         for _, pixels in open_source(tmp_path / f"{number}.mp4"):
             assert pixels.dtype == dtype
-            np.testing.assert_allclose(pixels / peak, np.broadcast_to(colour / peak, pixels.shape), atol=3 / 255)
+            np.testing.assert_allclose(pixels / peak, np.broadcast_to(color / peak, pixels.shape), atol=3 / 255)
 
 
 def test_a_video_may_have_odd_sizes(tmp_path, photograph):

@@ -74,7 +74,7 @@ def test_an_image_without_a_channel_axis_is_gray(tmp_path: Path, photograph: np.
 
 
 def test_jpeg_is_close_to_what_was_written(tmp_path: Path, photograph: np.ndarray):
-    for name, image in {"colour.jpg": photograph[:64, :64], "gray.JPEG": photograph[:64, :64, :1]}.items():
+    for name, image in {"color.jpg": photograph[:64, :64], "gray.JPEG": photograph[:64, :64, :1]}.items():
         write_image(tmp_path / name, image)
         again = read_image(tmp_path / name)
         assert again.shape == image.shape
@@ -260,7 +260,7 @@ def test_the_frames_of_a_clip_have_one_size(frame_folder):
 
 
 def test_a_clip_of_several_formats_has_the_one_that_holds_them_all(tmp_path: Path):
-    kinds = {"gray": np.zeros((4, 5, 1), np.uint8), "colour": np.zeros((4, 5, 3), np.uint8)}
+    kinds = {"gray": np.zeros((4, 5, 1), np.uint8), "color": np.zeros((4, 5, 3), np.uint8)}
     kinds |= {"alpha": np.zeros((4, 5, 2), np.uint8), "deep": np.zeros((4, 5, 1), np.uint16)}
     for name, image in kinds.items():
         write_image(tmp_path / f"{name}.png", image)

@@ -77,14 +77,14 @@ def test_the_ground_truth_of_every_frame(clips: list[Clip]):
     np.testing.assert_array_equal(source(batch["gt"])[..., 1:] // SCALE, coarse)
 
 
-def test_with_a_margin_of_half_a_window_every_frame_is_a_centre_and_ends_are_repeated(clips: list[Clip]):
+def test_with_a_margin_of_half_a_window_every_frame_is_a_center_and_ends_are_repeated(clips: list[Clip]):
     count = sum(LENGTHS)
     batch = together(batches(clips, count, batch_size=1, margin=1))
     windows = sorted(frame_numbers(lq) for lq in batch["lq"])
     expected = [
-        [10 * clip + min(max(centre + step, 0), length - 1) for step in (-1, 0, 1)]
+        [10 * clip + min(max(center + step, 0), length - 1) for step in (-1, 0, 1)]
         for clip, length in enumerate(LENGTHS)
-        for centre in range(length)
+        for center in range(length)
     ]
     assert windows == sorted(expected)
     np.testing.assert_array_equal(source(batch["gt"])[:, 0, 0, 0], [frame_numbers(lq)[1] for lq in batch["lq"]])
@@ -159,8 +159,8 @@ def test_quarter_turns_by_a_coin_and_by_four_sides(clips: list[Clip]):
         counts = np.bincount(quarter_turns(batch), minlength=4)
         assert np.flatnonzero(counts).tolist() == expected
         assert counts[expected].min() > 200 / len(expected) * 0.7
-        centre, gt = source(batch["lq"])[:, 1], source(batch["gt"])
-        np.testing.assert_array_equal(gt[..., 1:] // SCALE, centre[..., 1:].repeat(SCALE, 1).repeat(SCALE, 2))
+        center, gt = source(batch["lq"])[:, 1], source(batch["gt"])
+        np.testing.assert_array_equal(gt[..., 1:] // SCALE, center[..., 1:].repeat(SCALE, 1).repeat(SCALE, 2))
 
 
 @pytest.mark.parametrize(
@@ -178,17 +178,17 @@ def test_what_makes_no_sense_is_refused(clips: list[Clip], changes: dict, messag
         training_dataset(clips, **OPTIONS | NO_TURNS | {"crop_size": (6, 8)} | changes)
 
 
-# --- colours and noise --------------------------------------------------------------------------------------
+# --- colors and noise --------------------------------------------------------------------------------------
 
 
-def test_colours_are_those_of_the_sample_s_own_seed_for_input_and_ground_truth(clips: list[Clip]):
+def test_colors_are_those_of_the_sample_s_own_seed_for_input_and_ground_truth(clips: list[Clip]):
     plain = together(batches(clips, 4))
     chosen = {"multiplicative_color": True, "channel_permutation": True}
     colored = together(batches(clips, 4, colors=chosen))
     for index in range(16):
         (frames, truth), (lq, gt) = ([batch[key][index] for key in ("lq", "gt")] for batch in (plain, colored))
         assert (lq != frames).any()
-        # Equal colours before are equal colours after, in the input as in the ground truth.
+        # Equal colors before are equal colors after, in the input as in the ground truth.
         before = np.concatenate([frames.reshape(-1, 3), truth.reshape(-1, 3)])
         after = np.concatenate([lq.reshape(-1, 3), gt.reshape(-1, 3)])
         _, first, which = np.unique(before, axis=0, return_index=True, return_inverse=True)
@@ -196,8 +196,8 @@ def test_colours_are_those_of_the_sample_s_own_seed_for_input_and_ground_truth(c
     assert len({tuple(gt.mean((0, 1)).round(3)) for gt in colored["gt"]}) == 16
 
 
-def test_colours_follow_the_published_order(clips: list[Clip], monkeypatch: pytest.MonkeyPatch):
-    """The whole of a sample's colours is one call, after its crop and turns and before other noise."""
+def test_colors_follow_the_published_order(clips: list[Clip], monkeypatch: pytest.MonkeyPatch):
+    """The whole of a sample's colors is one call, after its crop and turns and before other noise."""
     calls = []
 
     def spy(lq, gt, seed, **chosen):
@@ -227,7 +227,7 @@ def test_clean_clips_get_noise_of_one_deviation_each_that_is_not_clipped(clean_c
 
 
 def test_clean_clips_are_read_as_if_input_and_ground_truth_were_two(clips: list[Clip], clean_clips: list[Clip]):
-    for target in ("centre", "all"):
+    for target in ("center", "all"):
         for read_mode in ("tf", "python"):
             batch = batches(clean_clips, 4, scale=1, target=target, read_mode=read_mode)
             for one in batch:

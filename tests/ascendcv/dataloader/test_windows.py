@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ascendcv.dataloader.windows import MODES, window_indices
 
-# The published behaviour for a clip of 7 frames and a window of 5: mode -> windows of frames 0, 1, 5 and 6.
+# The published behavior for a clip of 7 frames and a window of 5: mode -> windows of frames 0, 1, 5 and 6.
 PUBLISHED = {
     "replicate": ["00012", "00123", "34566", "45666"],
     "reflection": ["21012", "10123", "34565", "45654"],
@@ -19,27 +19,27 @@ windows = st.integers(0, 4).map(lambda half: 2 * half + 1)
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_ends_are_as_published(mode: str):
-    for centre, expected in zip((0, 1, 5, 6), PUBLISHED[mode], strict=True):
-        assert "".join(map(str, window_indices(centre, 7, 5, mode))) == expected
+    for center, expected in zip((0, 1, 5, 6), PUBLISHED[mode], strict=True):
+        assert "".join(map(str, window_indices(center, 7, 5, mode))) == expected
 
 
 @given(length=lengths, num_frames=windows, mode=modes, data=st.data())
-def test_any_clip_gives_windows_of_its_own_frames_around_the_centre(length, num_frames, mode, data):
-    centre = data.draw(st.integers(0, length - 1))
-    indices = window_indices(centre, length, num_frames, mode)
+def test_any_clip_gives_windows_of_its_own_frames_around_the_center(length, num_frames, mode, data):
+    center = data.draw(st.integers(0, length - 1))
+    indices = window_indices(center, length, num_frames, mode)
     assert len(indices) == num_frames
-    assert indices[num_frames // 2] == centre
+    assert indices[num_frames // 2] == center
     assert all(0 <= index < length for index in indices)
     half = num_frames // 2
-    if half <= centre < length - half:
-        assert indices == list(range(centre - half, centre + half + 1))
+    if half <= center < length - half:
+        assert indices == list(range(center - half, center + half + 1))
 
 
 @given(length=lengths, num_frames=windows, mode=modes, data=st.data())
 def test_a_clip_played_backwards_gives_mirrored_windows(length, num_frames, mode, data):
-    centre = data.draw(st.integers(0, length - 1))
-    forwards = window_indices(centre, length, num_frames, mode)
-    backwards = window_indices(length - 1 - centre, length, num_frames, mode)
+    center = data.draw(st.integers(0, length - 1))
+    forwards = window_indices(center, length, num_frames, mode)
+    backwards = window_indices(length - 1 - center, length, num_frames, mode)
     assert backwards == [length - 1 - index for index in reversed(forwards)]
 
 

@@ -1,4 +1,4 @@
-"""Batch normalisation: PyTorch's statistics, also over several replicas."""
+"""Batch normalization: PyTorch's statistics, also over several replicas."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def frames(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(2, 3, shape).astype(np.float32)
 
 
-def test_a_batch_is_normalised_and_the_running_variance_is_unbiased():
+def test_a_batch_is_normalized_and_the_running_variance_is_unbiased():
     layer, x = BatchNorm(), frames(2, 3, 2, 4)
     y = np.asarray(layer(x, training=True))
     np.testing.assert_allclose(y, (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Transposed convolution: what it computes, sizes, initialisation."""
+"""Transposed convolution: what it computes, sizes, initialization."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ def random(*shape: int) -> np.ndarray:
 
 
 def by_definition(x: np.ndarray, layer: Conv2DTranspose) -> np.ndarray:
-    """Every input pixel adds its value times the kernel to the output, `stride` pixels from its neighbour's."""
+    """Every input pixel adds its value times the kernel to the output, `stride` pixels from its neighbor's."""
     kernel, side, stride, padding = np.asarray(layer.kernel), layer.kernel_size, layer.stride, layer.padding
     batch, height, width, channels = x.shape
     size = [(length - 1) * stride + side + layer.output_padding for length in (height, width)]
@@ -44,7 +44,7 @@ def test_it_is_what_the_definition_says(kernel_size, stride, padding, output_pad
     np.testing.assert_allclose(layer(x), by_definition(x, layer), atol=1e-5)
 
 
-def test_the_default_initialisation_is_that_of_pytorch():
+def test_the_default_initialization_is_that_of_pytorch():
     """Its fan_in counts the output channels of a transposed convolution."""
     keras.utils.set_random_seed(0)
     layer = Conv2DTranspose(128, 3, groups=2)

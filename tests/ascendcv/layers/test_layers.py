@@ -1,4 +1,4 @@
-"""Convolution layers: padding, initialisation, precision."""
+"""Convolution layers: padding, initialization, precision."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def test_a_kernel_need_not_be_square():
     np.testing.assert_allclose(y, tf.nn.conv2d(padded, layer.kernel, 1, "VALID") + layer.bias, atol=1e-5)
 
 
-def test_the_default_initialisation_is_that_of_pytorch():
+def test_the_default_initialization_is_that_of_pytorch():
     keras.utils.set_random_seed(0)
     layer = Conv2D(64, 3)
     layer.build((None, None, None, 32))

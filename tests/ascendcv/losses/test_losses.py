@@ -84,7 +84,7 @@ def test_differences_below_the_margin_have_no_gradient():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_sums_of_narrow_frames_are_float32(dtype):
-    """3 * 64 * 64 differences of 1/2: float16 cannot tell neighbours at such sums."""
+    """3 * 64 * 64 differences of 1/2: float16 cannot tell neighbors at such sums."""
     pred = ops.cast(np.full((1, 64, 64, 3), 0.5), dtype)
     value = l1(pred, np.zeros((1, 64, 64, 3), np.float32), reduction="sum")
     assert value.dtype == tf.float32

@@ -65,15 +65,15 @@ class TestPsnrSearched:
     @settings(max_examples=10, deadline=None)
     @given(rows=shifts, columns=shifts)
     def test_a_shift_within_reach_does_not_count(self, photograph, picture, rows, columns):
-        found = psnr_searched(moved(photograph, rows, columns), picture, optimise_scale=False)
+        found = psnr_searched(moved(photograph, rows, columns), picture, optimize_scale=False)
         assert found == math.inf
 
     def test_one_beyond_does(self, photograph, picture):
         assert psnr_searched(moved(photograph, 0, 6), picture) < 40
-        assert psnr_searched(moved(photograph, 0, 6), picture, reach=6, optimise_scale=False) == math.inf
+        assert psnr_searched(moved(photograph, 0, 6), picture, reach=6, optimize_scale=False) == math.inf
 
     def test_without_options_it_is_the_plain_psnr(self, picture):
-        options = {"optimise_scale": False, "optimise_shift": False}
+        options = {"optimize_scale": False, "optimize_shift": False}
         result = noisy(picture)
         assert psnr_searched(result, picture, gray=False, **options) == pytest.approx(psnr(result, picture))
         planes = (image @ [0.299, 0.587, 0.114] for image in (result, picture))
@@ -81,12 +81,12 @@ class TestPsnrSearched:
 
     def test_the_factor_is_the_published_one(self, picture):
         """<result, truth> / <truth, truth>: a result that is too bright becomes brighter still."""
-        found = psnr_searched(1.1 * picture, picture, gray=False, optimise_shift=False)
+        found = psnr_searched(1.1 * picture, picture, gray=False, optimize_shift=False)
         assert found == pytest.approx(psnr(1.21 * picture, picture))
 
     def test_the_images_of_a_batch_share_a_shift_and_a_mean(self, picture):
         pair = np.stack([noisy(picture), picture + 1]), np.stack([picture, picture])
-        options = {"optimise_scale": False, "optimise_shift": False, "gray": False}
+        options = {"optimize_scale": False, "optimize_shift": False, "gray": False}
         errors = [255**2 / 10 ** (psnr(a, b) / 10) for a, b in zip(*pair, strict=True)]
         expected = 10 * math.log10(255**2 / np.mean(errors))
         assert psnr_searched(*pair, **options) == pytest.approx(expected)

@@ -97,7 +97,7 @@ def test_whole_offsets_move_the_image(dy, dx):
 def test_wild_offsets_read_nothing_and_spoil_nothing(wild):
     x, kernel, mask = random(1, 4, 5, 2), random(3, 3, 2, 3), np.ones((1, 4, 5, 9), np.float32)
     offset = np.zeros((1, 4, 5, 18), np.float32)
-    offset[0, 1, 2, 8] = wild  # the centre tap's dy at one pixel
+    offset[0, 1, 2, 8] = wild  # the center tap's dy at one pixel
     without = mask.copy()
     without[0, 1, 2, 4] = 0
     expected = deform_conv2d(x, np.zeros_like(offset), kernel, without, impl="tf")

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ascendcv.ops.pixel_volume import grey, pixel_volume
+from ascendcv.ops.pixel_volume import gray, pixel_volume
 from tests.ascendcv.ops.gradients import assert_gradients_match
 
 
@@ -18,11 +18,11 @@ def by_definition(previous: np.ndarray, flow: np.ndarray, current: np.ndarray, k
     for n, y, x in np.ndindex(batch, height, width):
         for i in range(-reach, reach + 1):
             for j in range(-reach, reach + 1):
-                neighbour_x, neighbour_y = x - i, y - j
-                if not (0 <= neighbour_x < width and 0 <= neighbour_y < height):
+                neighbor_x, neighbor_y = x - i, y - j
+                if not (0 <= neighbor_x < width and 0 <= neighbor_y < height):
                     continue
-                right, down = flow[n, neighbour_y, neighbour_x]
-                column, row = int(neighbour_x + right) + i, int(neighbour_y + down) + j  # int() truncates
+                right, down = flow[n, neighbor_y, neighbor_x]
+                column, row = int(neighbor_x + right) + i, int(neighbor_y + down) + j  # int() truncates
                 inside = 1 <= column <= width - 2 and 1 <= row <= height - 2
                 pixel = previous[n, row, column] if inside else current[n, y, x]
                 volume[n, y, x, (i + reach) * ksize + j + reach] = pixel @ weights
@@ -57,15 +57,15 @@ def test_positions_are_truncated_toward_zero():
     flow[0, 1, 1] = (-1.9, 0)
     flow[0, 3, 3] = (1.9, 0)
     volume = np.asarray(pixel_volume(previous, flow, current, 1))[..., 0]
-    assert volume[0, 1, 1] == np.asarray(grey(current))[0, 1, 1, 0]
-    assert volume[0, 3, 3] == np.asarray(grey(previous))[0, 3, 4, 0]
+    assert volume[0, 1, 1] == np.asarray(gray(current))[0, 1, 1, 0]
+    assert volume[0, 3, 3] == np.asarray(gray(previous))[0, 3, 4, 0]
 
 
 def test_without_motion_the_candidates_are_the_pixel_itself():
-    """What a neighbour points to, moved back, is the pixel: even motion gives the same candidate 25 times."""
+    """What a neighbor points to, moved back, is the pixel: even motion gives the same candidate 25 times."""
     previous, current = frames(9, 10)
     volume = np.asarray(pixel_volume(previous, np.zeros((1, 9, 10, 2), np.float32), current))
-    expected = np.repeat(np.asarray(grey(previous)), 25, axis=-1)
+    expected = np.repeat(np.asarray(gray(previous)), 25, axis=-1)
     np.testing.assert_array_equal(volume[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2])
 
 
@@ -73,7 +73,7 @@ def test_without_motion_the_candidates_are_the_pixel_itself():
 def test_impossible_flows_give_the_current_frame(value):
     previous, current = frames(6, 7)
     volume = np.asarray(pixel_volume(previous, np.full((1, 6, 7, 2), value, np.float32), current, 3))
-    np.testing.assert_array_equal(volume[0, 3, 3], np.repeat(np.asarray(grey(current))[0, 3, 3], 9))
+    np.testing.assert_array_equal(volume[0, 3, 3], np.repeat(np.asarray(gray(current))[0, 3, 3], 9))
 
 
 def test_gradients():

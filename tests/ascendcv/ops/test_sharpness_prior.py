@@ -18,7 +18,7 @@ def test_frames_that_agree_have_a_prior_of_one(photograph):
     np.testing.assert_allclose(sharpness_prior(same, same, same, INSIDE), INSIDE, atol=1e-6)
 
 
-def test_it_falls_with_the_distance_of_both_neighbours(photograph):
+def test_it_falls_with_the_distance_of_both_neighbors(photograph):
     before, middle, after = (frame(photograph, column) for column in (198, 200, 203))
     distance = np.sqrt((((before - middle) ** 2 + (after - middle) ** 2) / 2).sum(axis=-1, keepdims=True))
     prior = sharpness_prior(before, middle, after, INSIDE, filtered=False)
@@ -27,7 +27,7 @@ def test_it_falls_with_the_distance_of_both_neighbours(photograph):
     np.testing.assert_allclose(sharpness_prior(before, middle, after, INSIDE), filtered, atol=1e-6)
 
 
-def test_it_is_nothing_where_a_neighbour_has_nothing_to_show(photograph):
+def test_it_is_nothing_where_a_neighbor_has_nothing_to_show(photograph):
     same, inside = frame(photograph, 200), INSIDE.copy()
     inside[0, :, 3] = 0
     np.testing.assert_allclose(sharpness_prior(same, same, same, inside), inside, atol=1e-6)

@@ -34,7 +34,7 @@ def test_what_is_outside(padding, outside):
     np.testing.assert_array_equal(warp(x, flow, padding=padding), np.full((1, 3, 4, 1), outside))
 
 
-def test_a_neighbour_outside_counts_as_zero():
+def test_a_neighbor_outside_counts_as_zero():
     x = np.ones((1, 1, 3, 1), np.float32)
     flow = np.zeros((1, 1, 3, 2), np.float32)
     flow[..., 0] = -0.25

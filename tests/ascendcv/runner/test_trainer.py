@@ -295,7 +295,7 @@ def test_an_update_that_is_not_finite_changes_nothing():
         def after_batch(self, trainer):
             states.append(everything(trainer))
 
-    # The poison is in the input, so that it reaches the statistics of the normalisation too.
+    # The poison is in the input, so that it reaches the statistics of the normalization too.
     def poisoned(first):
         for step, batch in enumerate(batches(first), first):
             yield {"lq": batch["lq"] * np.nan if step == 1 else batch["lq"], "gt": batch["gt"]}

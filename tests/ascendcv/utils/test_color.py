@@ -19,7 +19,7 @@ from ascendcv.utils.color import luma, rgb_to_ycbcr, ycbcr_to_rgb
     ],
 )
 def test_studio_range(rgb, ycbcr):
-    """The colour bars of BT.601."""
+    """The color bars of BT.601."""
     image = np.array([[rgb]], np.uint8)
     assert rgb_to_ycbcr(image).tolist() == [[list(ycbcr)]]
     np.testing.assert_allclose(rgb_to_ycbcr(np.float32(image / 255)) * 255, [[ycbcr]], atol=0.5)

@@ -1,4 +1,4 @@
-"""Optical flow in colours."""
+"""Optical flow in colors."""
 
 import numpy as np
 import pytest

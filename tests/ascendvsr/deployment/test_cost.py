@@ -69,7 +69,7 @@ def test_the_report_sums_up(tiny_edvr):
 
 @pytest.mark.parametrize("name", ["PVDNet", "BIMNet", "DBN"])
 def test_every_kind_of_network_has_its_costs(name: str):
-    """A recurrent one, a flow network, one with batch normalisation."""
+    """A recurrent one, a flow network, one with batch normalization."""
     small = {"pvdnet.num_blocks": 1, "pvdnet.channels": 8, "deblur_devil.num_feat": 4}
     config = load_config(settings={"model.name": name, "model.scale": 1, "model.num_frames": 5} | small)
     text = report(build_model(config), config, 64, 64)

@@ -22,7 +22,7 @@ from ascendvsr.models import card_named
 from ascendvsr.models.builder import build_model
 from ascendvsr.restoration.runtimes import read_exported
 from tests.ascendvsr.deployment.small_networks import SMALL
-from tests.networks import Mixture, Neighbours, Recurrence, card_for, runner
+from tests.networks import Mixture, Neighbors, Recurrence, card_for, runner
 from tests.support import command_line
 
 for module in ("tf2onnx", "onnx", "onnxruntime", "openvino", "ai_edge_litert"):
@@ -101,7 +101,7 @@ def test_any_number_of_windows_of_any_size(tmp_path):
 
 
 def test_the_report_tells_of_every_file_in_the_folder(tmp_path):
-    origin = Origin(checkpoint={"file": "w.pth", "sha256": "0" * 64, "licence": "MIT"}, settings={"model.scale": 2})
+    origin = Origin(checkpoint={"file": "w.pth", "sha256": "0" * 64, "license": "MIT"}, settings={"model.scale": 2})
     for name in ("onnx", "openvino"):
         export_files(served(BLURRED()), [FORMATS[name]], tmp_path, origin=origin)
     reports = json.loads((tmp_path / "export_report.json").read_text())
@@ -181,13 +181,13 @@ def test_a_recurrent_network_is_two_files_that_restore_a_video(tmp_path):
 
 
 def test_a_file_is_compared_again(tmp_path):
-    model = Neighbours()
+    model = Neighbors()
     export_files(served(model, input_dtype="uint8"), [FORMATS["onnx"]], tmp_path)
-    path = tmp_path / "Neighbours.onnx"
+    path = tmp_path / "Neighbors.onnx"
     report = compared(path, read_metadata(path), card_for(model), model, Origin())
     assert report["largest_difference"] <= 1e-6
     with pytest.raises(RuntimeError, match="the onnx differs from the Keras model"):
-        compared(path, read_metadata(path), card_for(model), Neighbours(reach=2), Origin())
+        compared(path, read_metadata(path), card_for(model), Neighbors(reach=2), Origin())
 
 
 def test_programs_that_export_into_one_folder_at_once_do_not_mix_their_files(tmp_path):

@@ -11,7 +11,7 @@ from ascendvsr.deployment.export import freeze, load_frozen_graph, load_saved_mo
 from ascendvsr.models import card_named
 from ascendvsr.models.builder import build_model
 from ascendvsr.restoration.loops import restored_frames
-from tests.networks import Neighbours, Recurrence, runner
+from tests.networks import Neighbors, Recurrence, runner
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def clips(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_a_clip_gives_all_its_frames(tmp_path, configured, channels, folded):
-    model = Neighbours(scale=2, in_channels=channels)
+    model = Neighbors(scale=2, in_channels=channels)
     formats = {"model__input_format_dimension": 4 if folded else 5, "rvrt__nonblind_denoising": channels == 4}
     parity = frozen(configured("RVRT", **formats), lambda: model)
     assert parity["frozen_graph"] < 1e-5
@@ -46,7 +46,7 @@ def test_a_clip_gives_all_its_frames(tmp_path, configured, channels, folded):
     assert facts["kind"] == "clip"
     assert facts["input"]["shape"] == [None, *([] if folded else [4]), None, None, channels]
     assert facts["output"]["shape"] == [None, 4, None, None, 3]
-    assert ("noise" in facts["colour"]) == (channels == 4)
+    assert ("noise" in facts["color"]) == (channels == 4)
 
     frames = clips(2, 4, 5, 7, channels)
     given = frames.reshape(8, 5, 7, channels) if folded else frames

@@ -27,7 +27,7 @@ FACTS = {
     "states": [],
     "precision": "float32",
     "multiple_of": [1, 1],
-    "checkpoint": {"file": 'a <"quoted"> näme.pth', "sha256": "0" * 64, "licence": "Apache-2.0"},
+    "checkpoint": {"file": 'a <"quoted"> näme.pth', "sha256": "0" * 64, "license": "Apache-2.0"},
     "settings": {"edvr.mid_channels": 8},
     "tolerance": {"accepted": 1e-4, "unit": "of [0, 1]"},
 }

@@ -24,7 +24,7 @@ from ascendvsr.evaluation.scoring import evaluate_model
 from ascendvsr.models import card_named
 from ascendvsr.restoration.settings import Settings
 from ascendvsr.restoration.sigma import with_noise
-from tests.networks import Mixture, Neighbours, runner
+from tests.networks import Mixture, Neighbors, runner
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_deblur_devil_searches_the_shift_and_counts_the_frames_of_dvd(clips):
 
 
 def test_vimeo_is_the_mean_of_both_middle_frames_of_the_mirrored_clip(clips):
-    """`Neighbours` is not symmetric in time if only the past counts, so both middle frames differ."""
+    """`Neighbors` is not symmetric in time if only the past counts, so both middle frames differ."""
 
-    class Past(Neighbours):
+    class Past(Neighbors):
         def call(self, clip, training=False):
             self.lengths.append(clip.shape[1])
             before = keras.ops.concatenate([clip[:, :1], clip[:, :-1]], axis=1)
@@ -177,7 +177,7 @@ def test_vimeo_is_the_mean_of_both_middle_frames_of_the_mirrored_clip(clips):
 def test_clean_clips_get_noise_of_one_seed_each(clips):
     made = clips(2, 2)
     clean = [Clip(clip.name, clip.gt, clip.gt, (64, 80), (64, 80)) for clip in made]
-    model = Neighbours(reach=0, in_channels=4)
+    model = Neighbors(reach=0, in_channels=4)
     numbers = [scores(clean, "rvrt", model, sigma=25) for _ in range(2)]
     assert numbers[0]["total"]["psnr"] == numbers[1]["total"]["psnr"]
     row = numbers[0]["videos"][0]["per_frame"][1]
@@ -189,7 +189,7 @@ def test_clean_clips_get_noise_of_one_seed_each(clips):
 
 
 def test_noisy_clips_get_no_more_noise(clips):
-    found = scores(clips(2), "rvrt", Neighbours(reach=0, in_channels=4), sigma=0)
+    found = scores(clips(2), "rvrt", Neighbors(reach=0, in_channels=4), sigma=0)
     assert found["total"]["psnr"] == pytest.approx(found["total"]["psnr_input"])
 
 

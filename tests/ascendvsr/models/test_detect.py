@@ -57,7 +57,7 @@ def test_the_settings_configure_a_run(edvr_m):
     check_matches(config, architecture)
 
 
-def test_narrower_features_at_output_size_are_recognised(edvr_m):
+def test_narrower_features_at_output_size_are_recognized(edvr_m):
     narrow = {"conv_hr.weight": np.zeros((16, 16, 3, 3), np.float32)}
     assert detect(edvr_m | narrow).settings == detect(edvr_m).settings | {"edvr.num_hr_feat": 16}
 

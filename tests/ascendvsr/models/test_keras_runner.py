@@ -11,7 +11,7 @@ import pytest
 from ascendvsr.models import card_named
 from ascendvsr.models.keras_runner import KerasRunner
 from ascendvsr.restoration.runner import Stream as VideoStream
-from tests.networks import Mixture, Neighbours, Recurrence, Stream, runner
+from tests.networks import Mixture, Neighbors, Recurrence, Stream, runner
 from tests.support import BACKENDS, PROJECT
 
 PROPORTIONS = [0.1, 0.3, 0.05, 0.35, 0.2]
@@ -48,7 +48,7 @@ def test_a_window_gives_its_frame():
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_a_clip_gives_all_its_frames(channels):
-    model, frames = Neighbours(scale=2, in_channels=channels), frames_of(1, 4, 6, 7, channels)
+    model, frames = Neighbors(scale=2, in_channels=channels), frames_of(1, 4, 6, 7, channels)
     restored, state = runner(model)(frames)
     assert_same(restored, model(frames))
     assert state is None
@@ -88,7 +88,7 @@ def test_two_frames_give_their_flow():
     ("network", "expected"),
     [
         (runner(Mixture(5, 1, scale=2)), ("window", 2, 5, 1, 3, False)),
-        (runner(Neighbours(scale=2, in_channels=4)), ("clip", 2, 0, 0, 4, False)),
+        (runner(Neighbors(scale=2, in_channels=4)), ("clip", 2, 0, 0, 4, False)),
         (runner(Recurrence()), ("recurrent", 1, 3, 1, 3, False)),
         (runner(Stream(scale=1)), ("window", 1, 5, 2, 3, True)),
         (KerasRunner(Difference(), card_named("PWCNet")), ("flow", 1, 2, 0, 3, False)),
@@ -103,13 +103,13 @@ def test_what_is_said_of_it(network, expected):
 
 def test_there_is_one_trace_per_shape():
     """Whatever the arrays hold, whichever video they are of."""
-    mixture, neighbours, difference, stream = Mixture(), Neighbours(), Difference(), Stream()
-    runners = [runner(mixture), runner(neighbours), KerasRunner(difference, card_named("PWCNet")), runner(stream)]
+    mixture, neighbors, difference, stream = Mixture(), Neighbors(), Difference(), Stream()
+    runners = [runner(mixture), runner(neighbors), KerasRunner(difference, card_named("PWCNet")), runner(stream)]
     for seed, height in enumerate((6, 8, 6, 8, 6)):
         for network in runners[:3]:
             network(frames_of(1, network.window or 4, height, 7, 3, seed=seed))
         runners[3](frames_of(1, 5, height, 7, 3, seed=seed), VideoStream(range(5)))
-    assert (mixture.traces, len(neighbours.lengths), difference.traces, stream.traces) == (2, 2, 2, 2)
+    assert (mixture.traces, len(neighbors.lengths), difference.traces, stream.traces) == (2, 2, 2, 2)
 
 
 def test_a_recurrent_network_has_one_trace_for_the_first_frame_and_one_for_all_others():
@@ -151,9 +151,9 @@ from ascendvsr.models import card_named
 from ascendvsr.models.keras_runner import KerasRunner
 from ascendvsr.restoration.loops import restored_frames
 from tests.ascendvsr.models.test_keras_runner import Difference, PROPORTIONS, frames_of
-from tests.networks import Mixture, Neighbours, Recurrence, Stream, runner
+from tests.networks import Mixture, Neighbors, Recurrence, Stream, runner
 
-networks = [Mixture(proportions=PROPORTIONS), Neighbours(), Recurrence(), Stream(proportions=PROPORTIONS)]
+networks = [Mixture(proportions=PROPORTIONS), Neighbors(), Recurrence(), Stream(proportions=PROPORTIONS)]
 results = [np.stack(list(restored_frames(runner(network), frames_of(7, 6, 7, 3)))) for network in networks]
 results.append(KerasRunner(Difference(), card_named("PWCNet"))(frames_of(2, 2, 6, 7, 3))[0])
 assert keras.backend.backend() == sys.argv[1]

@@ -27,7 +27,7 @@ def test_a_record_names_what_exists(record):
     assert re.fullmatch(r"[a-z0-9_]+", record.name)
     assert re.fullmatch(r"[\w.\-]+", record.file)  # a plain name: it is joined to a folder
     assert record.task
-    assert record.licence
+    assert record.license
     assert record.sources
     assert record.config == "" or record.config in own_names()
     for result in record.results:

@@ -34,7 +34,7 @@ def described(shape: Sequence[int | None], **changes) -> dict:
         "states": [],
         "precision": "float32",
         "multiple_of": [1, 1],
-        "checkpoint": {"file": "w.pth", "sha256": "0" * 64, "licence": ""},
+        "checkpoint": {"file": "w.pth", "sha256": "0" * 64, "license": ""},
         "settings": {},
         "tolerance": {},
     }
@@ -139,8 +139,8 @@ def recurrence(path: Path, size: tuple[int | None, int | None]) -> Path:
     return path
 
 
-def neighbours(path: Path, length: int, reach: int = 1) -> Path:
-    """`tests.networks.Neighbours` of clips of `length` frames."""
+def neighbors(path: Path, length: int, reach: int = 1) -> Path:
+    """`tests.networks.Neighbors` of clips of `length` frames."""
     from onnx import helper
 
     shape = [1, length, None, None, 3]

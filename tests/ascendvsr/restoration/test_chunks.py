@@ -12,7 +12,7 @@ from ascendvsr.restoration.tiles import BLENDINGS, tile_starts
 axes = st.tuples(st.integers(1, 120), st.integers(1, 40), st.integers(0, 39)).filter(lambda axis: axis[2] < axis[1])
 
 
-def mean_of_neighbours(reach: int):
+def mean_of_neighbors(reach: int):
     """A network whose frames depend on `reach` frames to each side."""
 
     def forward(clips: np.ndarray) -> np.ndarray:
@@ -59,13 +59,13 @@ def test_seamless_weights_rise_and_fall_alike_and_reach_one(axis):
 @pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 27, 28, 29, 60])
 @pytest.mark.parametrize("reach", [0, 1, 2])
 def test_chunks_equal_the_whole_where_frames_depend_on_a_quarter_of_the_overlap(length, reach):
-    frames, forward = video(length), mean_of_neighbours(reach)
+    frames, forward = video(length), mean_of_neighbors(reach)
     restored = np.stack(list(restore_in_chunks(forward, frames, chunk=16, overlap=8)))
     np.testing.assert_allclose(restored, forward(frames[np.newaxis])[0], atol=1e-6)
 
 
 def test_a_longer_reach_shows_near_the_ends_of_chunks_only():
-    frames, forward = video(40), mean_of_neighbours(6)
+    frames, forward = video(40), mean_of_neighbors(6)
     restored = np.stack(list(restore_in_chunks(forward, frames, chunk=24, overlap=8)))
     error = np.abs(restored - forward(frames[np.newaxis])[0]).max(axis=(1, 2, 3))
     # Chunks begin at 0 and 16: the overlap is 16 to 23, of which the quarters at its ends are the other chunk's.

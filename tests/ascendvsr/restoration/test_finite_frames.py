@@ -9,7 +9,7 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.evaluation.protocols import PROTOCOLS
 from ascendvsr.evaluation.scoring import evaluate_model
 from ascendvsr.restoration.restore import restore
-from tests.networks import Mixture, Neighbours, Recurrence, runner
+from tests.networks import Mixture, Neighbors, Recurrence, runner
 
 
 class BrokenWindow(Mixture):
@@ -17,7 +17,7 @@ class BrokenWindow(Mixture):
         return spoiled(super().call(clip), self.value)
 
 
-class BrokenClip(Neighbours):
+class BrokenClip(Neighbors):
     def call(self, clip, training=False):
         return spoiled(super().call(clip), self.value)
 

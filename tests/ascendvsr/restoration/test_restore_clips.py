@@ -14,7 +14,7 @@ from ascendvsr.restoration.inference import inference
 from ascendvsr.restoration.loops import restored_frames
 from ascendvsr.restoration.restore import restore
 from ascendvsr.restoration.settings import Settings, read_settings
-from tests.networks import Mixture, Neighbours, runner
+from tests.networks import Mixture, Neighbors, runner
 
 OFFICIAL = {"eval.blending": "official"}
 
@@ -27,7 +27,7 @@ def restored(model, frames, sigma=None, **settings) -> np.ndarray:
     return np.stack(list(restored_frames(runner(model), iter(frames), Settings(**settings), sigma=sigma)))
 
 
-def neighbours_mean(frames: np.ndarray, reach: int = 1) -> np.ndarray:
+def neighbors_mean(frames: np.ndarray, reach: int = 1) -> np.ndarray:
     padded = np.pad(frames, ((reach, reach), (0, 0), (0, 0), (0, 0)), mode="edge")
     return sum(padded[step : step + len(frames)] for step in range(2 * reach + 1)) / (2 * reach + 1)
 
@@ -35,12 +35,12 @@ def neighbours_mean(frames: np.ndarray, reach: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("length", [1, 2, 5, 8, 9, 30])
 def test_every_frame_comes_out_restored_as_in_the_whole_clip(length):
     frames = frames_of(length)
-    result = restored(Neighbours(), frames, tile_frames=8, tile_frames_overlap=4)
-    np.testing.assert_allclose(result, neighbours_mean(frames), atol=1e-6)
+    result = restored(Neighbors(), frames, tile_frames=8, tile_frames_overlap=4)
+    np.testing.assert_allclose(result, neighbors_mean(frames), atol=1e-6)
 
 
 def test_all_chunks_of_a_long_video_have_one_length_and_one_trace():
-    model = Neighbours()
+    model = Neighbors()
     restored(model, frames_of(29), tile_frames=8, tile_frames_overlap=4)
     assert model.lengths == [8]
 
@@ -50,15 +50,15 @@ def test_all_chunks_of_a_long_video_have_one_length_and_one_trace():
 def test_tiles_in_space_and_time_equal_the_whole(tile, tile_frames):
     frames = frames_of(10, 30, 41)
     settings = {"tile": tile, "tile_overlap": 8, "tile_frames": tile_frames, "tile_frames_overlap": 4}
-    result = restored(Neighbours(scale=2), frames, **settings)
-    expected = neighbours_mean(frames).repeat(2, axis=1).repeat(2, axis=2)
+    result = restored(Neighbors(scale=2), frames, **settings)
+    expected = neighbors_mean(frames).repeat(2, axis=1).repeat(2, axis=2)
     np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("tile", [None, (16, 16)])
 @pytest.mark.parametrize("length", [1, 3, 4])
 def test_official_blending_pads_where_it_does_not_tile(length, tile):
-    model = Neighbours(reach=0)
+    model = Neighbors(reach=0)
     frames = frames_of(length, 21, 30)
     settings = {"blending": "official", "tile": tile, "tile_overlap": 6, "tile_frames": 0}
     np.testing.assert_allclose(restored(model, frames, **settings), frames, atol=1e-6)
@@ -68,7 +68,7 @@ def test_official_blending_pads_where_it_does_not_tile(length, tile):
 def test_gray_frames_of_16_bits_keep_their_kind():
     frames = np.random.default_rng(0).integers(0, 65535, (5, 6, 7, 1)).astype(np.uint16)
     result = []
-    network, settings = runner(Neighbours(reach=0, scale=2)), Settings(tile_frames=4, tile_frames_overlap=2)
+    network, settings = runner(Neighbors(reach=0, scale=2)), Settings(tile_frames=4, tile_frames_overlap=2)
     assert restore(network, frames, array_sink(result), settings, progress=False) == 5
     np.testing.assert_allclose(np.stack(result), frames.repeat(2, axis=1).repeat(2, axis=2), atol=1)
 
@@ -78,28 +78,28 @@ class TestNoiseLevel:
 
     def test_one_number_is_the_same_everywhere(self):
         frames = frames_of(3)
-        result = restored(Neighbours(reach=0, in_channels=4), frames, sigma=25.5)
+        result = restored(Neighbors(reach=0, in_channels=4), frames, sigma=25.5)
         np.testing.assert_allclose(result, frames + 0.1, atol=1e-6)
 
     def test_a_map_has_its_value_at_each_pixel(self):
         frames, sigma = frames_of(3), np.arange(42, dtype=np.float32).reshape(6, 7)
-        result = restored(Neighbours(reach=0, in_channels=4), frames, sigma=sigma)
+        result = restored(Neighbors(reach=0, in_channels=4), frames, sigma=sigma)
         np.testing.assert_allclose(result, frames + sigma[..., np.newaxis] / 255, atol=1e-6)
 
     def test_it_is_cut_into_tiles_with_the_frames(self):
         frames, sigma = frames_of(3, 20, 30), np.arange(600, dtype=np.float32).reshape(20, 30)
-        result = restored(Neighbours(reach=0, in_channels=4), frames, sigma=sigma, tile=(8, 8), tile_overlap=4)
+        result = restored(Neighbors(reach=0, in_channels=4), frames, sigma=sigma, tile=(8, 8), tile_overlap=4)
         np.testing.assert_allclose(result, frames + sigma[..., np.newaxis] / 255, atol=1e-5)
 
     def test_a_map_of_another_size_is_refused(self):
         with pytest.raises(InputError, match="5x4 pixels, the frames have 7x6"):
-            restored(Neighbours(in_channels=4), frames_of(3), sigma=np.zeros((4, 5)))
+            restored(Neighbors(in_channels=4), frames_of(3), sigma=np.zeros((4, 5)))
 
     def test_a_network_that_must_be_told_is_not_run_without(self):
         with pytest.raises(InputError, match="--sigma 30"):
-            restored_frames(runner(Neighbours(in_channels=4)), frames_of(3))
+            restored_frames(runner(Neighbors(in_channels=4)), frames_of(3))
 
-    @pytest.mark.parametrize("model", [Neighbours(), Mixture()])
+    @pytest.mark.parametrize("model", [Neighbors(), Mixture()])
     def test_a_network_that_takes_none_is_not_given_one(self, model):
         with pytest.raises(InputError, match="takes no noise level"):
             restored_frames(runner(model), frames_of(3), sigma=20)
@@ -109,7 +109,7 @@ class TestNoiseLevel:
             write_image(tmp_path / "in" / clip / "0.png", np.full((8, 8, 3), 100, np.uint8))
         (tmp_path / "levels.txt").write_text("a 10\n\nb c   20.0\n")
         cfg = self.configured(tmp_path, sigma=str(tmp_path / "levels.txt"))
-        inference(cfg, card_named("RVRT"), lambda: runner(Neighbours(reach=0, in_channels=4)))
+        inference(cfg, card_named("RVRT"), lambda: runner(Neighbors(reach=0, in_channels=4)))
         for clip, level in (("a", 10), ("b c", 20)):
             assert np.all(read_image(tmp_path / "out/test" / clip / "0.png") == 100 + level)
 
@@ -122,14 +122,14 @@ class TestNoiseLevel:
             ("none.txt", "it should be a number"),
             ("short.txt", "a line `b SIGMA`"),
             ("bad.txt", "bad.txt line 2 should be NAME SIGMA"),
-            ("colour.png", "colour.png should be a gray image"),
+            ("color.png", "color.png should be a gray image"),
         ],
     )
     def test_what_makes_no_sense_is_refused_before_the_network_is_made(self, tmp_path, monkeypatch, sigma, message):
         monkeypatch.chdir(tmp_path)
         for clip in ("a", "b"):
             write_image(tmp_path / "in" / clip / "0.png", np.full((8, 8, 3), 100, np.uint8))
-        write_image(tmp_path / "colour.png", np.zeros((8, 8, 3), np.uint8))
+        write_image(tmp_path / "color.png", np.zeros((8, 8, 3), np.uint8))
         (tmp_path / "short.txt").write_text("a 10\n")
         (tmp_path / "bad.txt").write_text("a 10\n10\n")
         cfg = self.configured(tmp_path, sigma=sigma)

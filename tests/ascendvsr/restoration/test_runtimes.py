@@ -21,10 +21,10 @@ from tests.ascendvsr.restoration.exported_networks import (
     described,
     mixture,
     mixture_of_pixels,
-    neighbours,
+    neighbors,
     recurrence,
 )
-from tests.networks import Mixture, Neighbours, Recurrence, runner
+from tests.networks import Mixture, Neighbors, Recurrence, runner
 from tests.support import PROJECT
 
 onnx = pytest.importorskip("onnx", reason="makes the files of these tests (extra test-export)")
@@ -97,11 +97,11 @@ def test_steps_with_a_state_for_each_tile(tmp_path, photograph, runtime, tile):
 @both
 @pytest.mark.parametrize("count", [1, 3, 4, 11])
 def test_clips_of_one_length(tmp_path, photograph, runtime, count):
-    exported = read_exported(neighbours(tmp_path / FILES[runtime], 4), runtime)
+    exported = read_exported(neighbors(tmp_path / FILES[runtime], 4), runtime)
     settings = exported.fitted(Settings())
     assert (settings.tile_frames, settings.tile_frames_overlap) == (4, 1)
     clip = frames(photograph, count)
-    expected = restored_frames(runner(Neighbours()), clip, settings)
+    expected = restored_frames(runner(Neighbors()), clip, settings)
     assert_same(restored_frames(exported.runner(), clip, settings), expected)
 
 

@@ -44,18 +44,18 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def record(*sources, **facts) -> Record:
-    return Record(name="net", task="a test", file="net.pth", licence="CC0", sources=sources, **facts)
+    return Record(name="net", task="a test", file="net.pth", license="CC0", sources=sources, **facts)
 
 
 def at(server: Server, name: str = "net.pth") -> Address:
     return Address(f"{server.address}/{name}")
 
 
-def test_the_file_comes_into_the_cache_once_and_its_licence_is_told_then(server, own_home, capsys):
+def test_the_file_comes_into_the_cache_once_and_its_license_is_told_then(server, own_home, capsys):
     path = get_weights(record(at(server), sha256=DIGEST, size=300_000))
     assert path == own_home / "models/net.pth"
     assert path.read_bytes() == CONTENT
-    assert capsys.readouterr() == ("", "net: licence of the weights: CC0\n")
+    assert capsys.readouterr() == ("", "net: license of the weights: CC0\n")
     assert get_weights(record(at(server), sha256=DIGEST)) == path
     assert len(server.requests) == 1
     assert capsys.readouterr() == ("", "")
@@ -326,7 +326,7 @@ def test_a_test_set_is_fetched_from_all_its_archives_and_unpacked(server, own_ho
     assert folder == own_home / "testsets/Set"
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert files == {"GT/a/0.png": b"zero", "GT/b/0.png": b"other"}
-    assert "licence of the frames: CC0" in capsys.readouterr().err
+    assert "license of the frames: CC0" in capsys.readouterr().err
     get_test_set(published)
     assert len(server.requests) == 2
 

@@ -37,7 +37,7 @@ def published(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         file="tiny.weights.h5",
         sha256=sha256_of(server.folder / "tiny.weights.h5"),
         size=(server.folder / "tiny.weights.h5").stat().st_size,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         sources=(Address(f"{server.address}/tiny.weights.h5"),),
         results=(Result("REDS4", 20.0, 0.5, "rvrt"), Result("Vid4", 21.0, None, "vid4", "Y")),
     )
@@ -52,12 +52,12 @@ def test_without_a_terminal_nothing_is_downloaded_unless_told(server, reds_set, 
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "tiny_x4 is not here yet: tiny.weights.h5" in said
-    assert "licence Apache-2.0" in said
+    assert "license Apache-2.0" in said
     assert "say --yes, or `ascendvsr download tiny_x4` first" in said
     assert server.requests == []
 
     assert main([*command, "--yes"]) == 0
-    assert "licence of the weights: Apache-2.0" in capsys.readouterr().err
+    assert "license of the weights: Apache-2.0" in capsys.readouterr().err
     assert json.loads(Path("outputs/edvr/result/metrics.json").read_text())["network"] == "EDVR"
     assert main(command) == 0  # it is there now
     assert len(server.requests) == 1

@@ -59,7 +59,7 @@ def safetensors_bytes(header: dict | bytes, data: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors", ".npz", ".weights.h5", ""])
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_is_recognised_whatever_its_ending(tmp_path, format, ending):
+def test_every_format_is_recognized_whatever_its_ending(tmp_path, format, ending):
     path = tmp_path / f"weights{ending}"
     write(format, path, weights())
     found = load_checkpoint(path)

@@ -157,7 +157,7 @@ def test_a_training_checkpoint_of_pytorch_gives_its_weights(save, container):
 
 def test_the_published_spynet_is_read_exactly():
     if not SPYNET.exists():
-        pytest.skip(f"{SPYNET} is not there: the licence of these weights forbids to ship them")
+        pytest.skip(f"{SPYNET} is not there: the license of these weights forbids to ship them")
     found = load_checkpoint(SPYNET)
     assert len(found) == 60
     assert sum(array.size for array in found.values()) == 1_440_300
@@ -167,7 +167,7 @@ def test_the_published_spynet_is_read_exactly():
 @pytest.mark.needs("torch")
 def test_the_published_spynet_is_what_pytorch_reads():
     if not SPYNET.exists():
-        pytest.skip(f"{SPYNET} is not there: the licence of these weights forbids to ship them")
+        pytest.skip(f"{SPYNET} is not there: the license of these weights forbids to ship them")
     import torch
 
     tensors = torch.load(SPYNET, weights_only=True)["params"]

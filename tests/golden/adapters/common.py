@@ -1,4 +1,4 @@
-"""What all restoration toolboxes share: metrics, colour, losses, data preparation, schedules."""
+"""What all restoration toolboxes share: metrics, color, losses, data preparation, schedules."""
 
 import re
 

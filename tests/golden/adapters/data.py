@@ -23,7 +23,7 @@ def border_windows(case: Case) -> dict:
     for name in case.outputs:
         rule, length = re.fullmatch(r"windows_(\w+)_N(\d+)", name).groups()
         length = int(length)
-        windows = [window_indices(centre, length, size, "reflection") for centre in range(length)]
+        windows = [window_indices(center, length, size, "reflection") for center in range(length)]
         if rule == "default":
             windows = windows[size // 2 : length - size // 2]
         if rule in ("border", "fork_code"):
@@ -89,11 +89,11 @@ def gopro_index(case: Case) -> dict:
         [(name, numbers) for split, name, numbers in nah if split == wanted] for wanted in ("train", "test")
     )
     return {
-        "su_train": _centred(su_train, size),
-        "su_valid": _centred(su_valid, size, DVD_SCORED),
-        "nah_train": _centred(nah_train, size),
-        "nah_test": _centred(nah_test, size),
-        "nah_full": _centred(nah_train + nah_test, size),
+        "su_train": _centered(su_train, size),
+        "su_valid": _centered(su_valid, size, DVD_SCORED),
+        "nah_train": _centered(nah_train, size),
+        "nah_test": _centered(nah_test, size),
+        "nah_full": _centered(nah_train + nah_test, size),
     }
 
 
@@ -143,7 +143,7 @@ def duf_downsample(case: Case) -> dict:
         kernel = np.zeros((13, 13))
         for y in range(13):
             for x in range(13):
-                # The output pixel whose centre is (6 * scale, 6 * scale) sees a bright pixel beside it.
+                # The output pixel whose center is (6 * scale, 6 * scale) sees a bright pixel beside it.
                 impulse = np.zeros((12 * scale + 1, 12 * scale + 1, 1))
                 impulse[6 * scale + y - 6, 6 * scale + x - 6] = 1.0
                 kernel[y, x] = duf_downsample(impulse, scale)[6, 6, 0]
@@ -155,7 +155,7 @@ def _trees(tree: list) -> list:
     return [(split or "", name, first, count) for split, name, first, count in tree]
 
 
-def _centred(clips: list[tuple[str, range]], size: int, positions: tuple[int, ...] | None = None) -> np.ndarray:
+def _centered(clips: list[tuple[str, range]], size: int, positions: tuple[int, ...] | None = None) -> np.ndarray:
     """The windows that have each frame of each clip, or those at `positions`, in the middle."""
     from ascendcv.dataloader.samples import frames_of, training_samples
 

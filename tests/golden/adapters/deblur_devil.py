@@ -1,4 +1,4 @@
-"""DBN and FlowDBN: networks, initialisation, loss, training steps, colours and augmentation."""
+"""DBN and FlowDBN: networks, initialization, loss, training steps, colors and augmentation."""
 
 import re
 
@@ -33,11 +33,11 @@ def dbn(case: Case) -> dict:
 
 
 def _prewarping(model, clip: np.ndarray) -> dict:
-    """`flow` from the middle frame to each neighbour; `warpedK`: frame K of them, counted from 1, warped by it."""
+    """`flow` from the middle frame to each neighbor; `warpedK`: frame K of them, counted from 1, warped by it."""
     features = [model.features(clip[:, t]) for t in range(model.num_frame)]
     outputs = {"flow": channels_first(keras.ops.convert_to_numpy(model.flow(features)))}
     others = [t for t in range(model.num_frame) if t != model.center_frame_idx]
-    for t, warped in zip(others, model.warped_neighbours(features), strict=True):
+    for t, warped in zip(others, model.warped_neighbors(features), strict=True):
         outputs[f"warped{t + 1}.sub"] = channels_first(keras.ops.convert_to_numpy(warped))
     return outputs
 
@@ -90,7 +90,7 @@ def _network(case: Case):
     return model
 
 
-def initialisation(case: Case) -> dict:
+def initialization(case: Case) -> dict:
     """The deviations that a network's kernels are drawn with, in the case's order of parameters."""
     from ascendvsr.models.flow.flownet1s import FlowNet1S
     from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
@@ -170,7 +170,7 @@ ADAPTERS = {
         "DBN_train_step": train_step,
         "FlowDBN_train_step": train_step,
         "dbn_loss": loss,
-        "init": initialisation,
+        "init": initialization,
         "colorspace": colorspace,
         "photometric_geometric": augmentation,
     }

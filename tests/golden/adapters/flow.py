@@ -1,4 +1,4 @@
-"""Optical flow: the networks, their loss and training, warping, resizing, augmentation and colours."""
+"""Optical flow: the networks, their loss and training, warping, resizing, augmentation and colors."""
 
 import keras
 import numpy as np

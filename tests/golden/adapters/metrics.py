@@ -48,8 +48,8 @@ def psnr_koehler(case: Case) -> dict:
 
     names = {
         "grayscale": "gray",
-        "scale_opt": "optimise_scale",
-        "trans_opt": "optimise_shift",
+        "scale_opt": "optimize_scale",
+        "trans_opt": "optimize_shift",
         "trans_range": "reach",
     }
     pair = [channels_last(case.frames(name)) for name in ("prediction", "target")]

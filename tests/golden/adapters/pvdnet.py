@@ -101,12 +101,12 @@ def pixel_volume(case: Case) -> dict:
 def unfold_dist(case: Case) -> dict:
     from keras import ops
 
-    from ascendvsr.models.flow.liteflow_blocks import neighbour_weights, neighbours, without_mean
+    from ascendvsr.models.flow.liteflow_blocks import neighbor_weights, neighbors, without_mean
 
     flow, distance = (ops.convert_to_tensor(channels_last(case.array(name))) for name in ("flow", "dist"))
-    weights, total = neighbour_weights(distance)
+    weights, total = neighbor_weights(distance)
     outputs = {
-        "unfolded_x": neighbours(flow[..., :1], case.config["intUnfold"]),
+        "unfolded_x": neighbors(flow[..., :1], case.config["intUnfold"]),
         "weights": weights / total,
         "flow_minus_mean": without_mean(flow),
     }

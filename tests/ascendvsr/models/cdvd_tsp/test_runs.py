@@ -37,23 +37,23 @@ def write_pass_through(path: Path) -> None:
     The first three channels carry the frame; the others are random and count for nothing yet.
     """
     model = build_model(load_config(PROJECT / "configs/cdvd_tsp/tiny_l1_hem.yaml"))
-    net, colours = model.recons_net, np.arange(3)
+    net, colors = model.recons_net, np.arange(3)
     for block in net._flatten_layers():
         if isinstance(block, ResBlock):
             block.conv2.kernel.assign(0 * block.conv2.kernel)
             block.conv2.bias.assign(0 * block.conv2.bias)
     first, upsampling, last = net.inBlock[0], net.decoder_first[-1], net.outBlock[-1]
     kernel = first.kernel.numpy()
-    kernel[..., colours] = 0
-    kernel[2, 2, 3 + colours, colours] = 1  # the middle frame follows the three channels of the previous one
+    kernel[..., colors] = 0
+    kernel[2, 2, 3 + colors, colors] = 1  # the middle frame follows the three channels of the previous one
     first.kernel.assign(kernel)
     first.bias.assign(0 * first.bias)
     kernel = upsampling.kernel.numpy()
-    kernel[:, :, colours] = 0
+    kernel[:, :, colors] = 0
     upsampling.kernel.assign(kernel)
     upsampling.bias.assign(0 * upsampling.bias)
     kernel = np.zeros(last.kernel.shape, np.float32)
-    kernel[2, 2, colours, colours] = 1
+    kernel[2, 2, colors, colors] = 1
     last.kernel.assign(kernel)
     last.bias.assign(0 * last.bias)
     save_weights(model, path)

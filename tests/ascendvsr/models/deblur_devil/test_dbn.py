@@ -106,7 +106,7 @@ def test_only_evaluation_clips(tiny, photograph):
 
 
 def without_residual(model: DBN) -> DBN:
-    """The model whose last normalisation gives zeros."""
+    """The model whose last normalization gives zeros."""
     norm = model.dbn_net.f15[1]
     norm.gamma.assign(np.zeros(3))
     norm.beta.assign(np.zeros(3))
@@ -134,7 +134,7 @@ def test_in_ycbcr_a_residual_of_chroma_leaves_gray_alone(photograph):
 
 
 @pytest.mark.parametrize("init_type", ["fan_max", "fan_in", "fan_out"])
-def test_kernels_begin_with_the_deviation_of_their_initialisation(init_type: str):
+def test_kernels_begin_with_the_deviation_of_their_initialization(init_type: str):
     model = DBN(num_feat=16, init_type=init_type)
     for convolution, norm in (model.dbn_net.f0, model.dbn_net.f7, model.dbn_net.u1):
         values = keras.ops.convert_to_numpy(convolution.kernel)

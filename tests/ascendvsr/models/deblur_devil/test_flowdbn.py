@@ -48,13 +48,13 @@ def test_the_published_configurations_have_the_published_number_of_parameters(na
     assert trainable + parameters(model.flow_network.variables) == total
 
 
-def test_neighbours_are_warped_onto_the_middle_frame_by_the_networks_flow(tiny, photograph):
+def test_neighbors_are_warped_onto_the_middle_frame_by_the_networks_flow(tiny, photograph):
     clip = clip_of(photograph, frames=3, batch=2, height=32, width=40)
-    before, after = tiny.warped_neighbours([tiny.features(clip[:, t]) for t in range(3)])
-    for warped, neighbour in ((before, clip[:, 0]), (after, clip[:, 2])):
-        flow = tiny.flow_network((clip[:, 1], neighbour))
+    before, after = tiny.warped_neighbors([tiny.features(clip[:, t]) for t in range(3)])
+    for warped, neighbor in ((before, clip[:, 0]), (after, clip[:, 2])):
+        flow = tiny.flow_network((clip[:, 1], neighbor))
         assert np.abs(flow).max() > 0.2
-        np.testing.assert_allclose(warped, warp(neighbour, flow, padding="border"), atol=1e-4)
+        np.testing.assert_allclose(warped, warp(neighbor, flow, padding="border"), atol=1e-4)
 
 
 @pytest.mark.parametrize("size", ["pad", "crop"])
@@ -131,7 +131,7 @@ def test_any_size_is_taken(tiny, photograph, shape):
 def test_without_motion_it_sees_the_frames_twice(photograph):
     model = without_motion(FlowDBN(**TINY, init_type="fan_in"))
     clip = clip_of(photograph, frames=3)
-    warped = model.warped_neighbours([model.features(clip[:, t]) for t in range(3)])
+    warped = model.warped_neighbors([model.features(clip[:, t]) for t in range(3)])
     np.testing.assert_allclose(warped, [clip[:, 0], clip[:, 2]], atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""FlowNet1S: its size, initialisation, units, and any frame size."""
+"""FlowNet1S: its size, initialization, units, and any frame size."""
 
 import keras
 import numpy as np

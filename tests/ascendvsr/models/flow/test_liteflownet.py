@@ -1,4 +1,4 @@
-"""LiteFlowNet (BIMNet): size, initialisation, features that are reused, any size, precision, gradients."""
+"""LiteFlowNet (BIMNet): size, initialization, features that are reused, any size, precision, gradients."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def test_it_has_the_published_number_of_parameters(network):
 
 
 def test_it_starts_with_xavier_and_no_bias(network):
-    """Uniform in +-sqrt(6 / (fan_in + fan_out)), as the original initialises it."""
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)), as the original initializes it."""
     kernel = np.asarray(network.moduleMatching[0].moduleMain[0].kernel)
     limit = np.sqrt(6 / (9 * 49 + 9 * 128))
     assert 0.98 * limit < np.abs(kernel).max() <= limit

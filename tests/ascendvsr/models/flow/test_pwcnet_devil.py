@@ -1,4 +1,4 @@
-"""PWC-Net of deblur-devil: its size, initialisation, units, any frame size, and shared features."""
+"""PWC-Net of deblur-devil: its size, initialization, units, any frame size, and shared features."""
 
 import keras
 import numpy as np
