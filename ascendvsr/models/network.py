@@ -68,9 +68,20 @@ class Network(_Exported):
     size_multiple = 1
 
     def __call__(self, clip, *arguments, **keywords):
+        self._check_window(tuple(clip.shape))
         restored = super().__call__(clip, *arguments, **keywords)
         self._last_length = clip.shape[1]
         return restored
+
+    def _check_window(self, shape: Shape) -> None:
+        """Raises `ValueError` where `shape` is not [N, T, H, W, C], or T is not that of the windows."""
+        if len(shape) != 5:
+            raise ValueError(f"{type(self).__name__} takes frames [N, T, H, W, C], not a tensor of shape {shape}")
+        if self.time == "window" and shape[1] not in (None, self.num_frame):
+            raise ValueError(
+                f"this {type(self).__name__} restores one of num_frame={self.num_frame} frames, and a tensor of "
+                f"shape {shape} has {shape[1]}: give it windows, or the whole clip to ascendvsr.restore"
+            )
 
     def compute_output_shape(self, clip_shape: Shape) -> Shape:
         """[N, T, H, W, C] -> [N, H', W', C'], with T in between where all frames are restored."""

@@ -113,7 +113,8 @@ def test_half_the_bits_give_nearly_the_same(photograph, dtype):
 
 def test_it_is_made_again_from_its_configuration(model):
     again = BasicVSR.from_config(model.get_config())
-    assert (again.num_feat, again.num_block) == (6, 1)
+    config = again.get_config()
+    assert (config["num_feat"], config["num_block"]) == (6, 1)
     assert state_dict(again).keys() == state_dict(model).keys()
 
 

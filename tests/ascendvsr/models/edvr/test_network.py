@@ -124,3 +124,16 @@ def test_channels_that_the_groups_do_not_divide_are_refused():
 def test_networks_use_the_layers_of_this_project(tiny):
     for layer in tiny._flatten_layers():
         assert not type(layer).__module__.startswith("keras.src.layers.convolutional"), layer
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 3, 8, 8, 3), r"restores one of num_frame=5 frames, and a tensor of shape \(1, 3, 8, 8, 3\) has 3"),
+        ((5, 8, 8, 3), r"takes frames \[N, T, H, W, C\], not a tensor of shape \(5, 8, 8, 3\)"),
+    ],
+)
+def test_what_is_no_window_is_refused_with_both_numbers(shape: tuple[int, ...], message: str):
+    network = EDVR(num_feat=8, deformable_groups=2, num_extract_block=1, num_reconstruct_block=1)
+    with pytest.raises(ValueError, match=message):
+        network(np.zeros(shape, np.float32))
