@@ -58,8 +58,9 @@ def test_neighbors_are_warped_onto_the_middle_frame_by_the_networks_flow(tiny, p
 
 
 @pytest.mark.parametrize("size", ["pad", "crop"])
-def test_a_stream_restores_as_single_windows_do(tiny, photograph, monkeypatch, size: str):
-    monkeypatch.setattr(tiny, "size", size)
+def test_a_stream_restores_as_single_windows_do(tiny, photograph, request, size: str):
+    tiny.size = size
+    request.addfinalizer(lambda: setattr(tiny, "size", "pad"))
     video = clip_of(photograph, frames=4, height=19, width=34)
     restore_next, kept = tiny.stream(lambda function: function), {}
     for position in range(4):
