@@ -32,7 +32,7 @@ def start_near_identity(model: keras.Model) -> None:
 
     Raises ValueError as `why_no_identity` tells.
     """
-    config = model.config
+    config = model.get_config()
     problem = why_no_identity(config["upscale"], config["embed_dims"], config["inputconv_groups"])
     if problem:
         raise ValueError(problem)
