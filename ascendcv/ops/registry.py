@@ -59,7 +59,8 @@ def resolve(operation: str, impl: str = "auto", dtype: str = "float32", worthwhi
     """
     if operation not in OPERATIONS:
         raise InputError(f"there is no operation {operation!r}; there are {', '.join(OPERATIONS)}")
-    if (given := substitute(operation)) is not None:
+    given = substitute(operation)  # not in the condition, which AutoGraph could not transform
+    if given is not None:
         return given
     impl = _forced.get() or impl
     if impl == "auto":

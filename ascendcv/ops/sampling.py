@@ -25,7 +25,8 @@ def sample_bilinear(x, rows, columns, factor=None, *, groups: int = 1):
     Returns [N, Ho, Wo, G * K, C / G] in the dtype of `x`. The derivative by a position is the one-sided one towards
     the next pixel, and 0 outside.
     """
-    if (given := registry.substitute("sample_bilinear")) is not None:
+    given = registry.substitute("sample_bilinear")  # not in the condition, for AutoGraph
+    if given is not None:
         return given(x, rows, columns, factor, groups=groups)
     factor = ops.ones_like(rows) if factor is None else factor
 
