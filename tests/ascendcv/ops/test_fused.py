@@ -113,6 +113,7 @@ def test_building_ahead_says_where_and_checks():
         assert f"{operation}: agrees with the composed operation" in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on PATH")
 def test_with_nvcc_the_operations_have_kernels_for_gpus_too(monkeypatch, tmp_path: Path):
     """For the GPUs from A100 to H100; whether they compute the same takes such a GPU."""

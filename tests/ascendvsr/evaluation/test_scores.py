@@ -403,6 +403,7 @@ def test_steadiness_by_a_known_flow():
     assert against.add(3, truth[3], truth[3]) == {}
 
 
+@pytest.mark.slow
 def test_steadiness_by_a_network_on_real_frames(tmp_path):
     spynet = SHARED / "spynet_weights/spynet_sintel_final.pth"
     folders = [path for path in (SHARED / "reds_7f").rglob("*") if path.is_dir()] if spynet.exists() else []

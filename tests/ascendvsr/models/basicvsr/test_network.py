@@ -77,6 +77,7 @@ def _other(name: str) -> str:
     return {"backward_trunk": "forward_trunk", "forward_trunk": "backward_trunk"}.get(branch, branch) + dot + rest
 
 
+@pytest.mark.slow
 def test_a_runner_and_a_graph_of_the_whole_give_the_same(model, photograph):
     clip = clip_of(photograph, frames=4, height=34, width=37)
     expected = restored(model, clip)

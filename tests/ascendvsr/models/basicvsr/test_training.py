@@ -133,6 +133,7 @@ def test_the_recipes_are_the_published_ones(name, frames, mirror):
     assert list(cfg.data.train_in_size) == [64, 64]
 
 
+@pytest.mark.slow
 def test_steps_lower_the_loss_of_what_they_see(photograph):
     truth = clip_of(photograph, frames=2, height=144, width=144)
     lq = np.stack([[imresize(frame, 0.25) for frame in clip] for clip in truth])
