@@ -298,7 +298,11 @@ def _restore_options(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on where a restoration was stopped")
     add("--compare", action="store_true", help="write NAME_compare too: frames beside what became of them")
     add("--report", metavar="FILE.html", help="a page with before and after, which needs no other file")
-    add("--gt", metavar="PATH", help="ground truth, for the report: PSNR and SSIM of each frame")
+    add(
+        "--gt",
+        metavar="PATH",
+        help="ground truth, to measure by: a clip, or a folder with one of each name",
+    )
     add_cluster_options(parser)
     part = parser.add_argument_group("which part")
     add_part_option(part)

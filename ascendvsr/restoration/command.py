@@ -25,11 +25,12 @@ from ascendcv.utils.errors import InputError
 from ascendvsr import __version__
 from ascendvsr.models.card import Card
 from ascendvsr.restoration.compare import comparison_sink, side_by_side
-from ascendvsr.restoration.jobs import STREAM, Job, check_target, find_jobs, target_of
+from ascendvsr.restoration.jobs import STREAM, Job, check_target, find_jobs, target_of, truths_of
 from ascendvsr.restoration.memory import fitting_tile, read_size
 from ascendvsr.restoration.on_cluster import Divided, restore_on
 from ascendvsr.restoration.parts import AROUND, Piece, cut_into, parts_of
 from ascendvsr.restoration.progress import Rates
+from ascendvsr.restoration.quality import Quality
 from ascendvsr.restoration.report import Report
 from ascendvsr.restoration.restore import Watcher, marker, restore_frames
 from ascendvsr.restoration.runner import Runner
@@ -53,7 +54,7 @@ class Clip:
         done: how many frames of that an earlier run has restored.
         begin: the number of the first frame that is left to do.
         count: how many are left, where the source has some behind them to be seen, too; None: all of it.
-        truth: the ground truth, for the report.
+        truth: the ground truth.
         comparison: where frames go beside what became of them.
     """
 
@@ -98,11 +99,12 @@ def restore_clips(
     say = _say_on(sys.stderr if to_stream else sys.stdout)
     for note in notes:
         say(note)
-    if arguments.report or arguments.gt:
+    if arguments.report:
         _check_report(arguments, jobs)
     part, engine = read_part(arguments.part), read_engine(arguments.cluster, arguments.devices)
     if part or engine:
         _check_divided(arguments, jobs)
+    truths = truths_of(jobs, arguments.gt) if arguments.gt else []
     if engine:
         _restore_on(engine, jobs, arguments, cfg, settings, sigma, scene_cuts, say)
         return
@@ -113,6 +115,8 @@ def restore_clips(
     elif part:
         pieces = [_divide(jobs[0], part.count, arguments, scene_cuts)(part.number)]
     clips = [_open(job, arguments, cfg, settings, sigma, piece) for job, piece in zip(jobs, pieces, strict=False)]
+    for clip, truth in zip(clips, truths, strict=False):
+        clip.truth = open_source(truth, start=_first(arguments) + clip.done)
     if not clips:
         return
     if exported is not None:
@@ -178,7 +182,7 @@ def _divide(
     job: Job, count: int, arguments: argparse.Namespace, scene_cuts: str | list[int]
 ) -> Callable[[int], Piece]:
     """The pieces of a clip by their number."""
-    start = read_start(arguments.start) if arguments.start else 0
+    start = _first(arguments)
     if not isinstance(start, int):
         raise InputError("parts are counted in frames: give --start as a number of them")
 
@@ -233,12 +237,7 @@ def _source(job: Job, arguments: argparse.Namespace, start: int | Fraction, fram
 
 def _check_report(arguments: argparse.Namespace, jobs: Sequence[Job]) -> None:
     if len(jobs) > 1:
-        raise InputError("--report and --gt are of one clip: name one")
-    if not arguments.report:
-        raise InputError(
-            "--gt is for the report: name one with --report FILE.html, or measure with "
-            "`ascendvsr eval --lq DIR --gt DIR`"
-        )
+        raise InputError("--report is of one clip: name one")
     if Path(arguments.report).suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--report {arguments.report} should be a page, FILE.html")
     check_target(arguments.report, [job.source for job in jobs], overwrite=arguments.overwrite)
@@ -267,6 +266,11 @@ def read_start(text: str) -> int | Fraction:
         raise InputError(f"--start should be a number of frames or a time such as 1:23.5, not {text!r}")
     hours, minutes, seconds = (Fraction(part or 0) for part in found.groups())
     return 3600 * hours + 60 * minutes + seconds
+
+
+def _first(arguments: argparse.Namespace) -> int | Fraction:
+    """Where the command line says to begin: a frame, or seconds."""
+    return read_start(arguments.start) if arguments.start else 0
 
 
 def _settings(arguments: argparse.Namespace, settings: Settings, budget: int | None) -> Settings:
@@ -311,7 +315,7 @@ def _open(
     piece: Piece | None = None,
 ) -> Clip:
     """A clip, or a piece of it, behind what an earlier run has done of it."""
-    start = read_start(arguments.start) if arguments.start else 0
+    start = _first(arguments)
     source = whole = _source(job, arguments, start, arguments.frames)
     target = target_of(job, source.footage, arguments.format)
     writing = {
@@ -346,8 +350,6 @@ def _open(
     level = sigma_of(sigma, Path(job.source).name)
     clip = Clip(source, target, sink, settings, level, whole, facts, is_video, piece, done, begin, lead)
     clip.count = None if stop is None else stop - begin
-    if arguments.gt:
-        clip.truth = open_source(arguments.gt, start=start + done)
     if arguments.compare:
         clip.comparison = comparison_sink(target, like=source.footage, **writing)
     return clip
@@ -423,11 +425,12 @@ def _restore(
         say(f"{clip.target}: going on behind {clip.done} frames")
     said = len(clip.source.notes)
     report = Report(footage) if arguments.report else None
+    quality = report.quality if report is not None else Quality()
     start = time.perf_counter()
     clip.settings = settings
     try:
         with contextlib.ExitStack() as stack:
-            rates = _run(clip, runner, scene_cuts, _watcher(clip, report, stack))
+            rates = _run(clip, runner, scene_cuts, _watcher(clip, report, quality, stack))
     except (KeyboardInterrupt, SystemExit):
         say(f"{clip.target}: stopped; what is complete is kept, and --resume goes on from there")
         raise
@@ -440,6 +443,9 @@ def _restore(
     if clip.piece is not None:
         line = f"part {clip.piece.number}/{clip.piece.count} of {line}"
     say(line)
+    if str(quality):
+        say(f"{clip.target}: {quality}")
+        line = f"{line}\n    {quality}"
     if clip.piece is not None and clip.is_video:
         say(f"`ascendvsr join {clip.target}` joins the parts once all are there")
     if report is not None:
@@ -475,19 +481,22 @@ def _run(
     )
 
 
-def _watcher(clip: Clip, report: Report | None, stack: contextlib.ExitStack) -> Watcher | None:
-    """What sees each frame and what became of it: the comparison and the report."""
-    if report is None and clip.comparison is None:
+def _watcher(clip: Clip, report: Report | None, quality: Quality, stack: contextlib.ExitStack) -> Watcher | None:
+    """What sees each frame and what became of it: the comparison, the report and the measures."""
+    if report is None and clip.comparison is None and clip.truth is None:
         return None
+    frames = itertools.count(clip.begin)
     write = stack.enter_context(clip.comparison) if clip.comparison is not None else None
     truths = stack.enter_context(contextlib.closing(prefetch(clip.truth))) if clip.truth is not None else None
 
     def watch(frame: Frame, pixels: np.ndarray) -> None:
         if write is not None:
             write(frame.name, side_by_side(frame.pixels, pixels), frame)
+        truth = next(truths, None) if truths is not None else None
         if report is not None:
-            truth = next(truths, None) if truths is not None else None
             report.add(frame.name, frame.pixels, pixels, None if truth is None else truth.pixels)
+        elif truth is not None:
+            quality.add(next(frames), frame.name, frame.pixels, pixels, truth.pixels)
 
     return watch
 

@@ -63,6 +63,27 @@ def find_jobs(names: Sequence[str], output: str | None) -> tuple[list[Job], list
     return [Job(source, output, inside=True) for source in sources], notes
 
 
+def truths_of(jobs: Sequence[Job], truth: str) -> list[str]:
+    """The ground truth of each clip: of a single one `truth` itself, of several the clip of the same name in it.
+
+    Raises `InputError` for a clip that has none.
+    """
+    held = _clips(truth)[0]
+    if len(jobs) == 1 and len(held) == 1:
+        return held
+    by_name = {_stem(source): source for source in held}
+    for job in jobs:
+        if _stem(job.source) not in by_name:
+            raise InputError(f"{truth} holds no clip {_stem(job.source)}, the ground truth of {job.source}")
+    return [by_name[_stem(job.source)] for job in jobs]
+
+
+def _stem(source: str) -> str:
+    """The name of a clip, without the ending of a file."""
+    path = Path(source)
+    return _name(path) if is_folder(path) else path.stem
+
+
 def _beside(source: str) -> Job:
     """A clip whose result goes beside it; of one in an LMDB into a folder beside that, by its name there."""
     root = in_packed(source)
@@ -140,7 +161,7 @@ def target_of(job: Job, footage: Footage, image_format: str | None, ending: str 
     if job.place is None:
         return str(source.with_name((source.name if source.is_dir() else source.stem) + ending + suffix))
     if job.inside:
-        return str(Path(job.place, (_name(source) if is_folder(source) else source.stem) + suffix))
+        return str(Path(job.place, _stem(job.source) + suffix))
     return job.place
 
 

@@ -11,40 +11,29 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
 from PIL import Image
 
 from ascendcv.dataloader.footage import Footage
-from ascendcv.dataloader.image import to_rgb
-from ascendcv.dataloader.pixels import to_255
-from ascendcv.metrics.psnr import psnr
-from ascendcv.metrics.ssim import ssim
-from ascendcv.utils.color import luma
-from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
-from ascendvsr.restoration.compare import enlarged, whole_scale
+from ascendvsr.restoration.compare import enlarged
+from ascendvsr.restoration.quality import LABELS, MEASURES, Quality, as_cut, shown
 from ascendvsr.restoration.showing import for_showing
 
-MEASURES = ("psnr", "ssim", "psnr_y", "ssim_y")
 MOST_SHOWN = 8  # frames with pictures in the page
-MOST_POINTS = 2048  # on a curve; of longer clips, neighbors share one
 
 _LARGEST_PNG = 1 << 19  # pixels; larger pictures are JPEG, that the page stays small enough for a browser
 _JPEG_QUALITY = 95
 _THUMBNAIL = (240, 135)
-_SMALLEST_FOR_SSIM = 11
-_LABELS = {"psnr": "PSNR, dB", "ssim": "SSIM", "psnr_y": "PSNR Y, dB", "ssim_y": "SSIM Y"}
-_DIGITS = {"psnr": 2, "ssim": 4, "psnr_y": 2, "ssim_y": 4}
 
 
 class Report:
     """Gathers frames while they are restored, in constant memory at any length of the clip.
 
-    Of all frames it keeps the first and up to `MOST_SHOWN` in all at equal distances, and the numbers of each;
-    beyond `MOST_POINTS` frames, the means of neighbors.
+    Of all frames it keeps the first and up to `MOST_SHOWN` in all at equal distances, and in `quality` the numbers
+    of each that has ground truth.
     """
 
     def __init__(self, footage: Footage | None = None):
@@ -54,9 +43,7 @@ class Report:
         self._count = 0
         self._shown: list[dict] = []
         self._distance = 1  # between shown frames
-        self._points: list[_Point] = []
-        self._frames_per_point = 1
-        self._lowest: dict[str, tuple[float, str]] = {}
+        self.quality = Quality()
 
     def add(self, name: str, before: np.ndarray, after: np.ndarray, truth: np.ndarray | None = None) -> None:
         """Takes the next frame of the clip.
@@ -70,18 +57,12 @@ class Report:
             InputError: a ground truth of another size.
         """
         index, name = self._count, _printable(name)
-        if truth is not None:
-            truth = _as_cut(truth, before, after, name)
+        scores = None if truth is None else self.quality.add(index, name, before, after, truth)
         self._count += 1
-        shown = index % self._distance == 0
-        if not shown and truth is None:
-            return
-        before = enlarged(before, *after.shape[:2])
-        scores = None if truth is None else {"before": _scores(before, truth), "after": _scores(after, truth)}
-        if scores is not None:
-            self._measured(index, name, scores)
-        if shown:
-            images = {"before": before, "after": after} | ({} if truth is None else {"truth": truth})
+        if index % self._distance == 0:
+            images = {"before": enlarged(before, *after.shape[:2]), "after": after}
+            if truth is not None:
+                images["truth"] = as_cut(truth, before, after, name)
             self._show(index, name, images, scores)
 
     def write(self, path: str | os.PathLike, facts: Mapping[str, object]) -> None:
@@ -96,8 +77,8 @@ class Report:
             "aspect": self._aspect,
             "count": self._count,
             "frames": self._shown,
-            "points": [point.values() for point in self._points],
-            "frames_per_point": self._frames_per_point,
+            "points": [point.values() for point in self.quality.points],
+            "frames_per_point": self.quality.frames_per_point,
         }
         facts = {key: value for key, value in facts.items() if value not in (None, "")}
         fields = {
@@ -135,42 +116,21 @@ class Report:
             self._distance *= 2
             self._shown = [frame for frame in self._shown if frame["index"] % self._distance == 0]
 
-    def _measured(self, index: int, name: str, scores: dict[str, dict[str, float]]) -> None:
-        for measure, value in scores["after"].items():
-            if not math.isnan(value) and (measure not in self._lowest or value < self._lowest[measure][0]):
-                self._lowest[measure] = value, name
-        values = np.array([[scores[image][measure] for measure in MEASURES] for image in ("before", "after")])
-        self._add_point(_Point(index, name, 1, values))
-        if len(self._points) > MOST_POINTS:
-            self._frames_per_point *= 2
-            finer, self._points = self._points, []
-            for point in finer:
-                self._add_point(point)
-
-    def _add_point(self, point: "_Point") -> None:
-        last = self._points[-1] if self._points else None
-        if last is not None and last.index // self._frames_per_point == point.index // self._frames_per_point:
-            last.count += point.count
-            last.sums = last.sums + point.sums
-        else:
-            self._points.append(point)
-
     def _table(self) -> str:
         """The means over all frames and the lowest value of each measure, as HTML; '' without ground truth."""
-        if not self._points:
+        if not self.quality.points:
             return ""
-        count = sum(point.count for point in self._points)
-        nothing = np.zeros_like(self._points[0].sums)
-        before, after = sum((point.sums for point in self._points), nothing) / count
+        count = self.quality.count
+        before, after = self.quality.means()
         rows = {
-            "Input": [_number(measure, value) for measure, value in zip(MEASURES, before, strict=True)],
-            "Restored": [_number(measure, value) for measure, value in zip(MEASURES, after, strict=True)],
+            "Input": [shown(measure, value) for measure, value in zip(MEASURES, before, strict=True)],
+            "Restored": [shown(measure, value) for measure, value in zip(MEASURES, after, strict=True)],
             "Gain": [
-                _number(measure, value, "+") for measure, value in zip(MEASURES, _gain(before, after), strict=True)
+                shown(measure, value, "+") for measure, value in zip(MEASURES, _gain(before, after), strict=True)
             ],
             "Lowest": [self._lowest_cell(measure) for measure in MEASURES],
         }
-        head = "".join(f'<th scope="col">{_LABELS[measure]}</th>' for measure in MEASURES)
+        head = "".join(f'<th scope="col">{LABELS[measure]}</th>' for measure in MEASURES)
         body = "".join(
             f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>\n'
             for name, cells in rows.items()
@@ -180,60 +140,13 @@ class Report:
         return f"<table><caption>{caption}</caption>{head}<tbody>{body}</tbody></table>"
 
     def _lowest_cell(self, measure: str) -> str:
-        value, name = self._lowest.get(measure, (math.nan, ""))
-        return f"{_number(measure, value)}<small>{_escaped(name)}</small>"
-
-
-@dataclass
-class _Point:
-    """The numbers of frames that stand next to each other."""
-
-    index: int
-    name: str  # of the first
-    count: int
-    sums: np.ndarray  # [before or after, measure]
-
-    def values(self) -> list:
-        before, after = (self.sums / self.count).tolist()
-        return [self.index, self.name, self.count, before, after]
-
-
-def _as_cut(truth: np.ndarray, before: np.ndarray, after: np.ndarray, name: str) -> np.ndarray:
-    """The part of the ground truth that a restored frame shows. Raises `InputError` for a wrong size."""
-    height, width = after.shape[:2]
-    scale = whole_scale(before.shape, after.shape)
-    whole = scale * before.shape[0], scale * before.shape[1]
-    if truth.shape[:2] not in ((height, width), whole):
-        raise InputError(
-            f"the ground truth of frame {name} has {truth.shape[1]}x{truth.shape[0]} pixels, but the restored "
-            f"frame has {width}x{height}; take the ground truth of this clip, at the network's scale {scale}"
-        )
-    return truth[:height, :width]
-
-
-def _scores(image: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """`MEASURES` on 0..255 without rounding; nan for what frames are too small for."""
-    image, truth = (to_255(to_rgb(pixels)) for pixels in (image, truth))
-    pairs = {"": (image, truth), "_y": (luma(image), luma(truth))}
-    large = min(truth.shape[:2]) >= _SMALLEST_FOR_SSIM
-    return {
-        f"{name}{suffix}": function(*pair) if name == "psnr" or large else math.nan
-        for suffix, pair in pairs.items()
-        for name, function in (("psnr", psnr), ("ssim", ssim))
-    }
+        value, name = self.quality.lowest.get(measure, (math.nan, ""))
+        return f"{shown(measure, value)}<small>{_escaped(name)}</small>"
 
 
 def _gain(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # of two infinite ratios
         return after - before
-
-
-def _number(measure: str, value: float, sign: str = "") -> str:
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    return f"{value:{sign}.{_DIGITS[measure]}f}"
 
 
 def _data_address(picture: Image.Image) -> str:

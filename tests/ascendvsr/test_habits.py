@@ -137,7 +137,7 @@ def test_pairs_are_measured_tile_by_tile(reds_set, tiny_edvr_checkpoint, tmp_pat
         (["restore"], "name what to restore"),
         (
             ["restore", "clip.mp4", "--gt", "out", "--checkpoint", "edvr_tiny_x4"],
-            "ascendvsr eval --lq DIR --gt",
+            "there is no file or folder out",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from ascendcv.dataloader.frame_source import open_source
 from ascendcv.dataloader.image import read_image, write_image
+from ascendcv.metrics.psnr import psnr
 from ascendcv.utils.errors import InputError
 from ascendvsr.restoration.command import read_cuts, read_start
 from tests.ascendcv.dataloader.made_videos import make_video
@@ -36,7 +38,7 @@ def test_without_an_output_the_result_is_beside_its_input(restore, tmp_path, pho
     make_video(tmp_path / "clip.mp4", frames)
     write_image(tmp_path / "photo.png", photograph[:20, :24])
     said = restore("clip.mp4", "photo.png", "--report", "no.html", status=2)
-    assert "--report and --gt are of one clip" in said
+    assert "--report is of one clip" in said
     said = restore("clip.mp4", "photo.png")
     assert "2 of 2 clips restored" in said
     restored = open_source(tmp_path / "clip_restored.mp4")
@@ -57,6 +59,24 @@ def test_a_part_with_a_comparison_and_a_report(restore, tmp_path, frame_folder):
     page = (tmp_path / "page.html").read_text()
     assert "PSNR" in page
     assert "http:" not in page
+
+
+def test_ground_truth_without_a_report_is_measured(restore, tmp_path, frame_folder, photograph):
+    """Several clips have theirs by name; a clip that has none is named before anything is restored."""
+    for name in ("a", "b"):
+        frame_folder(f"in/{name}", count=3)
+        frame_folder(f"gt/{name}", count=3, height=128, width=160)
+    said = restore("in", "--output", "out", "--gt", "gt")
+    found = re.findall(r"PSNR (\d+\.\d\d) dB \(input (\d+\.\d\d)\), SSIM .*, mean of 3 frames", said)
+    restored, truth = (
+        np.stack([read_image(path) for path in sorted((tmp_path / name / "a").iterdir())]) for name in ("out", "gt")
+    )
+    expected = np.mean([psnr(*pair) for pair in zip(restored.astype(float), truth.astype(float), strict=True)])
+    assert float(found[0][0]) == pytest.approx(expected, abs=0.0051)
+    shutil.rmtree(tmp_path / "gt/b")
+    said = restore("in", "--output", "again", "--gt", "gt", status=2)
+    assert "holds no clip b, the ground truth of" in said
+    assert not (tmp_path / "again").exists()
 
 
 def test_cuts_are_not_crossed(restore, tmp_path, photograph):

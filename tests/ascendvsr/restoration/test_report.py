@@ -23,7 +23,8 @@ from ascendcv.metrics.psnr import psnr
 from ascendcv.metrics.ssim import ssim
 from ascendcv.utils.color import luma
 from ascendcv.utils.errors import InputError
-from ascendvsr.restoration.report import MEASURES, MOST_POINTS, MOST_SHOWN, Report
+from ascendvsr.restoration.quality import MEASURES, MOST_POINTS
+from ascendvsr.restoration.report import MOST_SHOWN, Report
 from ascendvsr.restoration.showing import for_showing
 from tests.support import PROJECT
 
