@@ -1,7 +1,9 @@
-"""Reading and writing by themselves: python -m benchmarks.io [speed | memory | ssim | clips | imresize | fuzz]
+"""Reading and writing by themselves: python -m benchmarks.io [PART ...], all parts without
 
 speed   a 1080p video decoded, made 720p and encoded (H.264, medium), beside the ffmpeg program doing the same
         (--ffmpeg PROGRAM; without one, alone)
+network 180x320 restored by the network of 16 channels that ships and encoded (H.264, medium), beside that network
+        alone
 memory  the most memory of that, of 30 and of 3,000 frames
 ssim    SSIM of a 720p frame beside scikit-image's, and how far both are apart
 clips   training samples per second from folders, LMDB and TFRecord files
@@ -32,12 +34,13 @@ from PIL import Image
 from ascendcv.dataloader import png, tiff
 from ascendcv.dataloader.frame_sink import open_sink
 from ascendcv.dataloader.frame_source import open_source, prefetch
+from ascendcv.dataloader.pixels import to_unit_rgb
 from ascendcv.metrics.ssim import ssim
 from ascendcv.utils.errors import InputError
 from benchmarks import packed
-from benchmarks.timing import median_times, peak_memory
+from benchmarks.timing import median_costs, median_times, peak_memory
 
-_PARTS = ("speed", "memory", "ssim", "clips", "imresize", "fuzz")
+_PARTS = ("speed", "network", "memory", "ssim", "clips", "imresize", "fuzz")
 FRAMES = 120
 FUZZ_SECONDS, FUZZ_MEMORY = 30, 1 << 30  # that one damaged file may take
 
@@ -55,6 +58,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if "speed" in arguments.what:
             speed(Path(folder), arguments.ffmpeg, arguments.rounds)
+        if "network" in arguments.what:
+            network(Path(folder), arguments.rounds)
         if "memory" in arguments.what:
             memory(Path(folder))
         if "ssim" in arguments.what:
@@ -89,6 +94,28 @@ def speed(folder: Path, program: str | None, rounds: int) -> None:
     if len(runs) == 2:
         ratios = [min(times["ours"]) / min(times["ffmpeg"]) for times in (wall, processor)]
         print(f"ours / ffmpeg: {ratios[0]:.2f} of the time, {ratios[1]:.2f} of the processors")
+
+
+def network(folder: Path, rounds: int) -> None:
+    """Prints what reading, converting and encoding add to the network's time; runs take turns."""
+    from ascendvsr import EDVR, restore
+    from ascendvsr.restoration.loops import restored_frames
+    from ascendvsr.restoration.runner import as_runner
+    from ascendvsr.restoration.settings import Settings
+
+    count = 60
+    source = make_video(folder / "small.mp4", count, 180, 320)
+    runner = as_runner(EDVR.from_preset("edvr_tiny_x4"))
+    frames = [to_unit_rgb(frame.pixels) for frame in open_source(source)]
+    runs = {
+        "whole": lambda: restore(runner, source, folder / "large.mp4", progress=False),
+        "network": lambda: sum(1 for _ in restored_frames(runner, iter(frames), Settings())),
+    }
+    costs = median_costs(runs, rounds)
+    for name, cost in costs.items():
+        busy = 1000 * cost.processor / count
+        print(f"{name}: {count / cost.wall:.2f} frames/s, {busy:.0f} ms of processors per frame")
+    print(f"whole / network: {costs['whole'].wall / costs['network'].wall:.2f} of the time")
 
 
 def similarity(rounds: int) -> None:
