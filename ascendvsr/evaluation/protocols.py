@@ -8,6 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from yacs.config import CfgNode
@@ -120,6 +121,7 @@ class Protocol:
         mirrored: clips are restored followed by their reversal, and each frame is the mean of its two restorations.
         window_ends: what stands in for frames before the first and after the last, whatever `eval.window_ends`
             says; '': what that says.
+        on_vimeo: the protocol with `data.layout` vimeo, of whose clips papers score one frame; None: this one.
     """
 
     name: str
@@ -130,6 +132,7 @@ class Protocol:
     mean_of_videos: bool = False
     mirrored: bool = False
     window_ends: str = ""
+    on_vimeo: "Protocol | None" = None
 
     def applied(self, settings: Settings) -> Settings:
         """How to restore by this protocol, where `settings` say the rest."""
@@ -138,66 +141,59 @@ class Protocol:
 
 MEASURES = ("psnr", "ssim", "psnr_y", "ssim_y")
 
+_EVERY_MEASURE = measures(MEASURES)
+_RGB = "clipped and rounded to 8 bits; RGB"
+_LUMA_TOO = f"{_RGB}, and luma of BT.601 (_y)"
+_ALL_FRAMES = "all frames, no border; mean of the clips' means"
+_MIDDLE_FRAME = "the middle frame of each clip alone, no border; mean over all clips"
+
+
+def _by_clips(
+    name: str,
+    facts: str,
+    *,
+    measure: Measure = _EVERY_MEASURE,
+    window_ends: str = "reflection_circle",
+    **options: Any,
+) -> Protocol:
+    """Frames as they are written to files; each clip counts as much as any other."""
+    return Protocol(name, facts, rounded, measure, mean_of_videos=True, window_ends=window_ends, **options)
+
+
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
-            name="rvrt",
-            facts="clipped and rounded to 8 bits; RGB, and luma of BT.601 (_y); mean of the clips' means",
-            image=rounded,
-            measure=measures(MEASURES),
-            mean_of_videos=True,
+        _by_clips(
+            "rvrt",
+            f"{_LUMA_TOO}; mean of the clips' means",
+            window_ends="",
+            on_vimeo=_by_clips(
+                "rvrt",
+                f"{_LUMA_TOO}; clips mirrored to twice their length, the mean of both middle frames; mean over all "
+                "clips",
+                window_ends="",
+                frames=middle_frame,
+                mirrored=True,
+            ),
         ),
-        Protocol(
-            name="vid4",
-            facts="clipped and rounded to 8 bits; luma of BT.601 (_y), which papers print of Vid4, and RGB; all "
-            "frames, no border; mean of the clips' means",
-            image=rounded,
-            measure=measures(MEASURES),
-            mean_of_videos=True,
-            window_ends="reflection_circle",
+        _by_clips(
+            "edvr",
+            f"as BasicSR measures EDVR: {_LUMA_TOO}; RGB is what it prints of REDS4; {_ALL_FRAMES}",
+            on_vimeo=_by_clips(
+                "edvr", f"as BasicSR measures EDVR: {_LUMA_TOO}; {_MIDDLE_FRAME}", frames=middle_frame
+            ),
         ),
-        Protocol(
-            name="edvr",
-            facts="as BasicSR measures EDVR: clipped and rounded to 8 bits; RGB, which it prints of REDS4, and "
-            "luma of BT.601 (_y); all frames, no border; mean of the clips' means",
-            image=rounded,
-            measure=measures(MEASURES),
-            mean_of_videos=True,
-            window_ends="reflection_circle",
+        _by_clips("vid4", f"{_LUMA_TOO}, which papers print of Vid4; {_ALL_FRAMES}"),
+        _by_clips("udm10", f"{_LUMA_TOO}, which papers print of UDM10; {_ALL_FRAMES}"),
+        _by_clips(
+            "vimeo90k", f"{_LUMA_TOO}, which papers print of Vimeo-90K; {_MIDDLE_FRAME}", frames=middle_frame
         ),
-        Protocol(
-            name="reds4",
-            facts="clipped and rounded to 8 bits; RGB; all frames, no border; mean of the clips' means",
-            image=rounded,
-            measure=measures(("psnr", "ssim")),
-            mean_of_videos=True,
-            window_ends="reflection_circle",
-        ),
-        Protocol(
-            name="vimeo90k",
-            facts="clipped and rounded to 8 bits; luma of BT.601 (_y), which papers print of Vimeo-90K, and RGB; "
-            "the middle frame of each clip alone, no border; mean over all clips",
-            image=rounded,
-            measure=measures(MEASURES),
-            frames=middle_frame,
-            mean_of_videos=True,
-            window_ends="reflection_circle",
-        ),
-        Protocol(
-            name="udm10",
-            facts="clipped and rounded to 8 bits; luma of BT.601 (_y), which papers print of UDM10, and RGB; all "
-            "frames, no border; mean of the clips' means",
-            image=rounded,
-            measure=measures(MEASURES),
-            mean_of_videos=True,
-            window_ends="reflection_circle",
-        ),
+        _by_clips("reds4", f"{_RGB}; {_ALL_FRAMES}", measure=measures(("psnr", "ssim"))),
         *(
             Protocol(
                 name=name,
-                facts="clipped and rounded to 8 bits; RGB; PSNR and SSIM as MATLAB's psnr and ssim; all frames, no "
-                "border; mean over all frames",
+                facts=f"{_RGB}; PSNR and SSIM as MATLAB's psnr and ssim; all frames, no border; mean over all "
+                "frames",
                 image=rounded,
                 measure=matlab,
                 window_ends="replicate",
@@ -205,19 +201,12 @@ PROTOCOLS: Mapping[str, Protocol] = {
             for name in ("gopro", "dvd")
         ),
         *(
-            Protocol(
-                name=name,
-                facts="clipped and rounded to 8 bits; RGB; all frames, no border; mean of the clips' means",
-                image=rounded,
-                measure=measures(("psnr", "ssim")),
-                mean_of_videos=True,
-                window_ends="replicate",
-            )
+            _by_clips(name, f"{_RGB}; {_ALL_FRAMES}", measure=measures(("psnr", "ssim")), window_ends="replicate")
             for name in ("davis", "set8")
         ),
         Protocol(
             name="cdvd_tsp",
-            facts="clipped and rounded to 8 bits; RGB without 4 pixels at each edge; mean over all frames",
+            facts=f"{_RGB} without 4 pixels at each edge; mean over all frames",
             image=rounded,
             measure=measures(("psnr", "ssim"), crop_border=4),
         ),
@@ -259,27 +248,12 @@ def by_keys(crop_border: int = 0, rounding: bool = False, names: Sequence[str] =
 
 
 def protocol_of(cfg: CfgNode) -> Protocol:
-    """The protocol that the configuration names.
-
-    With `data.layout` vimeo, rvrt is as its authors measured Vimeo-90K: clips of 7 frames are restored as 14, and
-    the mean of frames 3 and 10 is compared with im4; edvr compares that frame alone, too.
-    """
+    """The protocol that the configuration names."""
     if not cfg.eval.protocol:
         return by_keys(cfg.eval.crop_border, cfg.eval.rounding)
     protocol = PROTOCOLS[cfg.eval.protocol]
-    if protocol.name == "rvrt" and cfg.data.layout == "vimeo":
-        protocol = dataclasses.replace(
-            protocol,
-            facts=f"{protocol.facts}; clips mirrored to twice their length, the mean of both middle frames",
-            frames=lambda name, count: [count // 2],
-            mirrored=True,
-        )
-    if protocol.name == "edvr" and cfg.data.layout == "vimeo":
-        protocol = dataclasses.replace(
-            protocol,
-            facts=protocol.facts.replace("all frames", "the middle frame of each clip alone"),
-            frames=middle_frame,
-        )
+    if protocol.on_vimeo and cfg.data.layout == "vimeo":
+        return protocol.on_vimeo
     return protocol
 
 
