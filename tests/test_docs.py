@@ -1,5 +1,6 @@
 """The documentation: every link leads somewhere, and the site is built without a complaint."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import PROJECT
+from tests.test_examples import PACKAGES as PUBLIC_PACKAGES
 
 PAGES = [*sorted(PROJECT.glob("*.md")), *sorted(PROJECT.glob("docs/**/*.md")), PROJECT / "data/README.md"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -44,6 +46,21 @@ def test_the_site_is_built_without_a_complaint(tmp_path: Path):
     page = (tmp_path / "site/api.html").read_text()
     assert "DeformableConv2D" in page
     assert not re.search(r'(src|href)="https?://(?!github\.com|squidfunk\.github\.io)', page)  # read from disk, too
+
+
+def test_every_example_has_its_place_on_the_page_of_examples():
+    page = (PROJECT / "docs/examples.md").read_text()
+    tracked = subprocess.run(["git", "ls-files", "examples"], cwd=PROJECT, capture_output=True, text=True).stdout
+    files = tracked.split() or [str(path.relative_to(PROJECT)) for path in (PROJECT / "examples").rglob("*.*")]
+    assert [name for name in files if name not in page] == []
+
+
+@pytest.mark.parametrize("package", [*PUBLIC_PACKAGES, "ascendvsr.weights"])
+def test_every_public_name_is_on_the_page_of_the_library(package: str):
+    page = (PROJECT / "docs/api.md").read_text()
+    networks = importlib.import_module("ascendvsr").__all__ if package == "ascendvsr.models" else ()
+    names = [name for name in importlib.import_module(package).__all__ if name not in networks]
+    assert [name for name in names if f'heading: "{package}.{name}"' not in page] == []
 
 
 def code(text: str) -> list[str]:

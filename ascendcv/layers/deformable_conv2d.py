@@ -245,8 +245,9 @@ def deformable_conv2d_weights(state_dict: Mapping[str, object], prefix: str = ""
     >>> import numpy as np
     >>> weights = {"weight": np.zeros((4, 8, 3, 3)), "conv_offset.weight": np.zeros((27, 8, 3, 3)),
     ...            "conv_offset.bias": np.zeros(27)}
-    >>> [array.shape for array in deformable_conv2d_weights(weights)]
-    [(3, 3, 8, 4), (3, 3, 8, 27), (27,)]
+    >>> kernel, offset_kernel, offset_bias = deformable_conv2d_weights(weights)
+    >>> kernel.shape, offset_kernel.shape
+    ((3, 3, 8, 4), (3, 3, 8, 27))
     """
     found = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
     offset = next((name for name in ("conv_offset", "conv_offset_mask") if f"{name}.weight" in found), None)

@@ -31,8 +31,9 @@ def aligned_pair(result: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.
 
     >>> import numpy as np
     >>> image = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
-    >>> [plane.shape for plane in aligned_pair(image, image)]
-    [(16, 16), (16, 16)]
+    >>> result, truth = aligned_pair(image, image)
+    >>> result.shape
+    (16, 16)
     """
     result, truth = cropped_pair(result, truth, 0)
     result = brightness(result, truth) * result
