@@ -87,7 +87,8 @@ def choose(
         wanted: the pixel format that keeps what the frames are.
         size: height and width.
         color: what the frames are tagged with; the matrix follows the pixel format.
-        codec: one of `CODECS`; None: the container's first that holds the frames.
+        codec: one of `CODECS`, which may take a larger pixel format; None: the container's first that holds the
+            frames.
         pixel_format: what to take instead of `wanted`.
     Raises:
         InputError: a codec that is unknown, or does not fit into the container or the settings; frames that a
@@ -109,6 +110,10 @@ def choose(
     possible = ((name, _format_in(name, layout, size, container)) for name in candidates)
     fitting = {name: found for name, found in possible if found is not None}
     chosen = next((name for name, found in fitting.items() if layout_of(found) == layout), None)
+    larger = fitting.get(codec) if codec and pixel_format is None else None
+    if chosen is None and larger and not any(_loss(layout, layout_of(larger))[:_LOSSES]):
+        chosen = codec
+        notes.append(f"{path}: written as {larger}, which holds all of {wanted}: {codec} has no such format")
     if chosen is None and (codec or pixel_format):
         held = ", ".join(_formats(name)[0] for name in candidates) if not codec else ", ".join(_formats(codec))
         named = codec or f"{path.suffix} files"
@@ -226,6 +231,9 @@ def _needs_even(layout: Layout, size: tuple[int, int]) -> bool:
     return (layout.chroma == "420" and any(side % 2 for side in size)) or (
         layout.chroma == "422" and size[1] % 2 == 1
     )
+
+
+_LOSSES = 5  # so many values of `_loss` tell of losses
 
 
 def _loss(wanted: Layout, found: Layout) -> tuple:

@@ -12,6 +12,7 @@ from ascendcv.dataloader.footage import Frame
 from ascendcv.dataloader.frame_sink import open_sink
 from ascendcv.dataloader.frame_source import open_source
 from ascendcv.dataloader.image import read_picture
+from ascendcv.dataloader.video_color import layout_of
 from ascendcv.utils.errors import InputError
 from tests.ascendcv.dataloader.made_videos import make_video, moving_picture, remux
 
@@ -270,6 +271,24 @@ def test_what_is_named_is_taken(tmp_path):
     with av.open(str(tmp_path / "out.mp4")) as container:
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt) == ("hevc", "yuv444p")
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("yuv420p", "yuv422p10le"), ("yuv422p", "yuv422p10le"), ("yuv444p", "yuv444p10le")],
+)
+def test_a_named_codec_takes_a_larger_format_that_holds_all(tmp_path, source, target):
+    """ProRes has ten bits and 4:2:2 at least, and phones have eight and 4:2:0."""
+    make_video(tmp_path / "in.mkv", codec="ffv1", pixel_format=source)
+    notes = restore(tmp_path / "in.mkv", tmp_path / "out.mov", settings={"codec": "prores"})
+    assert any(f"written as {target}, which holds all of {source}" in note for note in notes)
+    with av.open(str(tmp_path / "out.mov")) as container:
+        written = layout_of(container.streams.video[0].codec_context.pix_fmt)
+    assert written.chroma == layout_of(target).chroma
+    assert written.bits >= 10  # its decoder gives 4:4:4 twelve
+    for before, after in zip(open_source(tmp_path / "in.mkv"), open_source(tmp_path / "out.mov"), strict=True):
+        depth = {np.dtype(np.uint8): 1, np.dtype(np.uint16): 257}[after.pixels.dtype]
+        assert np.square(after.pixels / depth - before.pixels.astype(float)).mean() < 65025 / 10**3.5  # 35 dB
 
 
 def test_a_preset_that_is_none_is_named(tmp_path):
