@@ -30,6 +30,7 @@ ZOO = (
         parameters=500_111,
         license="Apache-2.0",
         sources=(Shipped(),),
+        config="tiny/edvr_tiny_x4",
     ),
     _official(
         "edvr_m_x4_reds",

@@ -58,7 +58,7 @@ ZOO = (
         "deblurring",
         "videodeblurring_DVD_16frames",
         13_573_159,
-        Result("DVD10", 34.30, 0.9655, "rvrt"),
+        Result("DVD10", 34.30, 0.9655, "dvd"),
         seconds=7.6,
     ),
     _official(
@@ -67,7 +67,7 @@ ZOO = (
         "deblurring",
         "videodeblurring_GoPro_16frames",
         13_573_159,
-        Result("GoPro11", 34.92, 0.9738, "rvrt"),
+        Result("GoPro11", 34.92, 0.9738, "gopro"),
         seconds=7.6,
     ),
     _official(
