@@ -102,7 +102,7 @@ def network(folder: Path, rounds: int) -> None:
     from ascendvsr.restoration.runner import as_runner
     from ascendvsr.restoration.settings import Settings
 
-    count = 60
+    count = 24
     source = make_video(folder / "small.mp4", count, 180, 320)
     runner = as_runner(EDVR(num_feat=16))
     frames = [to_unit_rgb(frame.pixels) for frame in open_source(source)]
