@@ -403,7 +403,8 @@ def test_a_clip_that_is_listed_twice_is_read_once(frames: Frames, tmp_path: Path
 @pytest.fixture
 def reds_lmdb(tmp_path: Path) -> Path:
     """As BasicSR keeps REDS: two LMDBs, the keys of one of which begin with X4."""
-    lmdb = pytest.importorskip("lmdb", reason="writes what is read here")
+    import lmdb
+
     from ascendcv.dataloader.image import encode_image
 
     for name, prefix, size in (("train_sharp", "", (32, 48)), ("train_sharp_bicubic", "X4/", (8, 12))):

@@ -80,7 +80,8 @@ def test_an_lmdb_that_changes_is_read_again(tmp_path: Path):
 
 
 def test_large_trees_of_the_library_itself_are_read_whole(tmp_path: Path):
-    lmdb = pytest.importorskip("lmdb", reason="writes what is read here")
+    import lmdb
+
     rng = np.random.default_rng(0)
     values = {
         f"{clip:03d}/{frame:08d}": rng.bytes(int(rng.integers(0, 9000)))
@@ -103,7 +104,8 @@ def test_large_trees_of_the_library_itself_are_read_whole(tmp_path: Path):
 
 @pytest.mark.parametrize("key", ["../up", "/abs", "a//b", "./a", "a/../b", "nul\0byte"])
 def test_a_key_that_is_no_place_in_a_folder_is_refused(tmp_path: Path, key: str):
-    lmdb = pytest.importorskip("lmdb", reason="writes what is read here")
+    import lmdb
+
     with lmdb.open(str(tmp_path), map_size=1 << 20) as environment, environment.begin(write=True) as transaction:
         transaction.put(key.encode(), b"value")
     with pytest.raises(InputError, match="has a key that is no place in a folder"):
@@ -111,7 +113,8 @@ def test_a_key_that_is_no_place_in_a_folder_is_refused(tmp_path: Path, key: str)
 
 
 def test_several_values_of_a_key_are_refused(tmp_path: Path):
-    lmdb = pytest.importorskip("lmdb", reason="writes what is read here")
+    import lmdb
+
     with lmdb.open(str(tmp_path), map_size=1 << 20, max_dbs=2) as environment:
         inner = environment.open_db(b"inner")
         with environment.begin(write=True) as transaction:
@@ -189,7 +192,8 @@ def test_any_byte_of_its_structure_may_be_damaged(tfrecord: Path):
 
 
 def test_headers_are_read_without_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    lmdb = pytest.importorskip("lmdb", reason="writes what is read here")
+    import lmdb
+
     from ascendcv.dataloader import lmdb_file
     from ascendcv.dataloader.image import check_clip, encode_image
 

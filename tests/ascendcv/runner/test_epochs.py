@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from scipy.io import loadmat
 
 from ascendcv.runner.hooks.csv_file import read_rows
 from ascendcv.runner.hooks.epochs import Epochs
@@ -61,7 +62,6 @@ def test_an_epoch_that_two_runs_share_is_one_row(epochs_run, tmp_path):
 
 
 def test_epochs_go_to_matlab_too(epochs_run, tmp_path):
-    loadmat = pytest.importorskip("scipy.io").loadmat
     epochs_run(save_mat=True)
     found = loadmat(tmp_path / "epochs.mat")
     np.testing.assert_array_equal(found["val_psnr"], [[33.0], [36.0]])

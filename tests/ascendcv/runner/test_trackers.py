@@ -82,8 +82,10 @@ def test_a_run_that_goes_on_goes_on_in_the_service():
     assert ids == ["", "first"]
 
 
+@pytest.mark.needs("mlflow")
 def test_mlflow_keeps_scalars_and_pictures(tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow", reason="needs the extra `mlflow`")
+    import mlflow
+
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db" if hasattr(mlflow, "server") else tmp_path.as_uri())
     tracker = MLflow("project", "run", {"solver.base_lr": 1e-4})
@@ -93,8 +95,8 @@ def test_mlflow_keeps_scalars_and_pictures(tmp_path, monkeypatch):
     assert run.data.params["solver.base_lr"] == "0.0001"
 
 
+@pytest.mark.needs("wandb")
 def test_weights_and_biases_keeps_a_run_of_this_machine(tmp_path, monkeypatch):
-    pytest.importorskip("wandb", reason="needs the extra `wandb`")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     tracker = WandB("project", "run", {"solver.base_lr": 1e-4})
@@ -106,9 +108,9 @@ def test_weights_and_biases_keeps_a_run_of_this_machine(tmp_path, monkeypatch):
     assert list((tmp_path / "wandb").glob("offline-run-*"))
 
 
+@pytest.mark.needs("trackio")
 def test_trackio_keeps_a_run_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
-    pytest.importorskip("trackio", reason="needs the extra `trackio`")
     tracker = Trackio("project", "run", {"solver.base_lr": 1e-4})
     train(tracker)
     assert tracker._works

@@ -12,8 +12,6 @@ from ascendcv.runner.hooks.validation import Validation
 from ascendcv.utils import summary
 from tests.ascendcv.runner.tiny_training import SquaredError, make_trainer
 
-pytest.importorskip("tensorboard", reason="the files are read with TensorBoard")
-
 
 class Telling(keras.Model):
     """A convolution that tells the mean of what it gives, and shows it."""

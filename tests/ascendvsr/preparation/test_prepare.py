@@ -173,8 +173,6 @@ def test_low_quality_frames_that_are_there_are_taken_unless_others_are_asked_for
 
 @pytest.mark.parametrize("kind", ["lmdb", "tfrecord"])
 def test_it_packs_what_training_reads(reds: Reds, tmp_path: Path, capsys, kind: str):
-    if kind == "lmdb":
-        pytest.importorskip("lmdb", reason="writes LMDBs")
     source, target = reds(), tmp_path / "packed"
     assert run("reds", source, target, "--to", kind) == 0
     assert run("reds", source, tmp_path / "folders") == 0

@@ -27,9 +27,7 @@ from tests.ascendvsr.restoration.exported_networks import (
 from tests.networks import Mixture, Neighbors, Recurrence, runner
 from tests.support import PROJECT
 
-onnx = pytest.importorskip("onnx", reason="makes the files of these tests (extra test-export)")
-pytest.importorskip("onnxruntime", reason="computes them (extra test-export)")
-openvino = pytest.importorskip("openvino", reason="computes them (extra test-export)")
+pytestmark = pytest.mark.needs("onnx", "onnxruntime", "openvino")
 
 PROPORTIONS = (0.2, 0.5, 0.3)
 FILES = {"onnxruntime": "network.onnx", "openvino": "network.xml"}
@@ -116,6 +114,8 @@ def test_openvino_gives_the_same_each_time_whatever_the_sizes_between(tmp_path, 
 
 
 def test_threads_and_precision(tmp_path, photograph):
+    import openvino
+
     paths = {name: mixture(tmp_path / file, [1, 3, 20, 28, 3], PROPORTIONS) for name, file in FILES.items()}
     clip = frames(photograph)
     expected = list(restored_frames(runner(Mixture(3, 1, 2, PROPORTIONS)), clip, Settings()))
@@ -244,6 +244,8 @@ def test_weights_of_openvino_that_are_missing_or_truncated(tmp_path, refused):
     ],
 )
 def test_metadata_that_are_wrong(tmp_path, refused, changes):
+    import onnx
+
     path = mixture(tmp_path / "network.onnx", [1, 3, None, None, 3], PROPORTIONS)
     model = onnx.load(path)
     model.metadata_props[0].value = json.dumps(described([1, 3, None, None, 3]) | changes)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy.io import loadmat
 
 from ascendcv.dataloader.image import read_image
 from ascendcv.runner.checkpoint import find_checkpoint
@@ -85,7 +86,6 @@ def test_the_frames_of_each_validation_are_kept_by_choice(trained):
 
 
 def test_the_epochs_are_there_for_matlab(trained):
-    loadmat = pytest.importorskip("scipy.io", reason="epochs.mat is written with SciPy").loadmat
     assert loadmat(trained / "log/epochs.mat")["step"].tolist() == [[2], [4]]
 
 

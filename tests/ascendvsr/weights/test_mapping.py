@@ -327,9 +327,11 @@ def test_safetensors_are_read_by_their_library(network, tmp_path):
         assert file.metadata() == {"format": "pt"}
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize("mmap", [False, True])
 def test_torch_files_are_read_by_pytorch_as_data_alone(network, tmp_path, mmap):
-    torch = pytest.importorskip("torch", reason="PyTorch reads the file; it is not installed")
+    import torch
+
     save_weights(network, tmp_path / "weights.pth")
     tree = torch.load(tmp_path / "weights.pth", weights_only=True, mmap=mmap)
     assert list(tree) == ["params"]
@@ -337,8 +339,10 @@ def test_torch_files_are_read_by_pytorch_as_data_alone(network, tmp_path, mmap):
     assert all(tensor.is_contiguous() for tensor in tree["params"].values())
 
 
+@pytest.mark.needs("torch")
 def test_a_torch_file_of_every_type_and_shape_is_read_by_pytorch(tmp_path):
-    torch = pytest.importorskip("torch", reason="PyTorch reads the file; it is not installed")
+    import torch
+
     shapes = [(), (0,), (1,), (3, 0, 2), (2, 3, 4, 5, 6)]
     types = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64"]
     arrays = {
