@@ -82,7 +82,7 @@ def test_a_part_that_was_killed_goes_on(ascendvsr, tmp_path, film, tiny_edvr_che
     """With segments of 240 frames: of a film that is long enough."""
     long = tmp_path / "long.mkv"
     frames = np.concatenate([np.stack([frame.pixels for frame in open_source(film)])] * 8)
-    make_video(long, frames, codec="libx264rgb", pixel_format="rgb24")
+    make_video(long, frames, codec="libx264rgb", pixel_format="rgb24", sound="aac", sound_seconds=22)
     options = ("--checkpoint", tiny_edvr_checkpoint, *LOSSLESS)
     ascendvsr("restore", long, "whole.mkv", *options)
     ascendvsr("restore", long, "joined.mkv", "--part", "1/2", *options)
