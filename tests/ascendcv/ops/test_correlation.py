@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ascendcv.ops.correlation import correlation, spatial_correlation
+from ascendcv.ops.correlation import correlation, row_by_row, spatial_correlation
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
@@ -50,6 +50,21 @@ def test_the_sampler(impl, changes):
     first, second = random(2, 6, 7, 3), random(2, 6, 7, 3, seed=1)
     volume = spatial_correlation(first.astype(np.float32), second.astype(np.float32), **settings, impl=impl)
     np.testing.assert_allclose(volume, written_out(first, second, **settings), atol=1e-5)
+
+
+@pytest.mark.parametrize("patch_size", [(5, 5), (3, 9), (4, 1), (1, 3)])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("size", [(6, 7), (1, 1), (2, 1)])
+def test_rows_of_displacements_at_once(patch_size, dilation, size):
+    """The form that JAX takes."""
+    first, second = random(2, *size, 3), random(2, *size, 3, seed=1)
+    edges = [
+        ((length - 1) // 2 * step, length // 2 * step) for length, step in zip(patch_size, dilation, strict=True)
+    ]
+    volume = row_by_row(first, np.pad(second, ((0, 0), *edges, (0, 0))), patch_size, dilation)
+    options = {"kernel_size": (1, 1), "stride": (1, 1), "padding": (0, 0)}
+    expected = written_out(first, second, patch_size=patch_size, dilation_patch=dilation, **options)
+    np.testing.assert_allclose(volume, expected, atol=1e-12)
 
 
 def test_one_number_stands_for_both_axes():
