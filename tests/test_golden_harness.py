@@ -13,6 +13,7 @@ import pytest
 from keras import ops
 
 from ascendcv.layers.conv import Conv2D
+from tests.golden import left_out
 from tests.golden.__main__ import main
 from tests.golden.case import Case
 from tests.golden.fill import fill, filled_state_dict
@@ -435,6 +436,20 @@ def test_the_command_prints_a_row_a_case(make_case, capsys):
     assert printed[3].split() == ["FAIL", "common/wrong", "schedule", "500000.000", "of", "1.00e-09", "lr[7]"]
     assert printed[-1] == "1 of 2 cases passed"
     assert wrong.name == "wrong.json"
+
+
+def test_what_a_backend_does_not_compute_is_left_out_with_its_reason(make_case, monkeypatch, capsys):
+    monkeypatch.setitem(left_out._REASONS, (keras.backend.backend(), "common/steps"), "there is no hurry")
+    assert main([str(make_case(rates(7, 1.5e-3)))]) == 0
+    row, sum_up = capsys.readouterr().out.splitlines()
+    assert row.split(maxsplit=2) == ["common/steps", "schedule", "left out: there is no hurry"]
+    assert sum_up == "0 of 0 cases passed"
+    assert main([str(make_case(rates(7, 1.5e-3), name="wrong"))]) == 1
+
+
+def test_only_cases_that_exist_are_left_out():
+    for _, name in left_out._REASONS:
+        assert (PROJECT / f"tests/golden/vectors/{name}.json").exists()
 
 
 def test_the_command_fails_where_there_is_no_case(tmp_path, make_case, capsys):

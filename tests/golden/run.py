@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.golden import adapters
+from tests.golden import adapters, left_out
 from tests.golden.case import Case, CaseError
 from tests.golden.compare import Difference, compare, compare_implementations
 from tests.golden.precision import double_precision
@@ -22,6 +22,7 @@ class Result:
         differences: one for each output that is to be matched.
         complaints: all that is wrong apart from differences.
         trace: of the exception that the adapter raised, if it did.
+        left_out: why this backend does not compute the case, if it does not.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Result:
     differences: list[Difference] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     trace: str = ""
+    left_out: str = ""
 
     @property
     def passed(self) -> bool:
@@ -61,6 +63,8 @@ def run_file(path: Path, impl: str | None = None) -> Result:
         case = Case(path)
     except (CaseError, OSError) as error:
         return Result(str(path), complaints=[str(error)])
+    if reason := left_out.reason(case.name):
+        return Result(case.name, case.kind, left_out=reason)
     result = Result(case.name, case.kind, complaints=case.complaints())
     adapter = adapters.find(case)
     if adapter is None:
