@@ -5,14 +5,10 @@ convolution alone over the compiled kernel with bias and leaky ReLU, and its gra
 speed of a large matrix product in the same run tells what the machine could do.
 """
 
-import argparse
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks.timing import machine, matrix_product, median_costs
-
-THREADS = 2
+from benchmarks.timing import begin, median_costs, options_of
 
 
 class Size(NamedTuple):
@@ -99,22 +95,10 @@ def _transposed(x, outputs: int) -> dict[str, Callable[[], object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all by default")
-    parser.add_argument("--rounds", type=int, default=9)
-    options = parser.parse_args()
-    if unknown := set(options.cases) - CASES.keys():
-        parser.error(f"there is no case {unknown.pop()!r}; there are {', '.join(CASES)}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    print(machine())
-    product, operations = matrix_product()
-    cost = median_costs({"product": product}, options.rounds)["product"]
-    print(f"a large matrix product: {operations / cost.processor / 1e9:.0f} GFLOP/s of processor time")
+    options = options_of(__doc__, CASES, rounds=9)
+    begin(options.rounds)
     print(f"{'':14}{'':30}{'kernel':>10}{'TensorFlow over it: processor time, wall time':>50}")
-    for name in options.cases or CASES:
+    for name in options.cases:
         size = CASES[name]
         costs = median_costs(runs(size), options.rounds)
         for base, ours in (("convolution", "kernel"), ("gradients", "kernel, gradients")):

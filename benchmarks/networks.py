@@ -1,18 +1,15 @@
 """Each network by the kernels of this project and by TensorFlow's: python -m benchmarks.networks [CASE ...]
 
-Ratios of medians of interleaved runs in one process, of its processor time and of wall time, by two threads. All
+Ratios of medians of interleaved runs in one process, of its processor time and of wall time, by two threads. The
+kernels that serve processors only are compared: of convolutions and of the parts of RVRT's Transformer layers. All
 else is the same in both: the compiled deformable convolution, attention and correlation, the graph around them.
 """
 
-import argparse
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 from unittest import mock
 
-from benchmarks.timing import graph, machine, matrix_product, median_costs
-
-THREADS = 2
+from benchmarks.timing import begin, graph, median_costs, options_of
 
 
 class Case(NamedTuple):
@@ -38,10 +35,11 @@ CASES = {
 
 
 def restoring(case: Case, own: bool) -> Callable[[], object]:
-    """What restores frames of the case's shape, by this project's convolutions or by TensorFlow's."""
+    """What restores frames of the case's shape, by this project's kernels or by TensorFlow's."""
     import keras
     import tensorflow as tf
 
+    from ascendcv.ops import registry
     from ascendvsr.config import load_config
     from ascendvsr.models.builder import build_model
 
@@ -55,7 +53,12 @@ def restoring(case: Case, own: bool) -> Callable[[], object]:
     if own:
         run()
         return run
-    with mock.patch("ascendcv.ops.conv2d._kernel_is_faster", return_value=False):
+    chosen = registry.chosen
+
+    def composed(operation: str, dtype: str = "float32") -> str:
+        return "tf" if operation in registry.FOR_PROCESSORS else chosen(operation, dtype)
+
+    with mock.patch("ascendcv.ops.registry.chosen", composed):
         run()  # traces
     return run
 
@@ -88,22 +91,10 @@ def _training(model, clip) -> Callable[[], object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all by default")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    if unknown := set(options.cases) - CASES.keys():
-        parser.error(f"there is no case {unknown.pop()!r}; there are {', '.join(CASES)}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    print(machine())
-    product, operations = matrix_product()
-    cost = median_costs({"product": product}, options.rounds)["product"]
-    print(f"a large matrix product: {operations / cost.processor / 1e9:.0f} GFLOP/s of processor time")
+    options = options_of(__doc__, CASES, rounds=5)
+    begin(options.rounds)
     print(f"{'':20}{'shape':20}{'processor time, wall time':>28}{'TensorFlow over it':>20}")
-    for name in options.cases or CASES:
+    for name in options.cases:
         case = CASES[name]
         runs = {"own": restoring(case, own=True), "tensorflow": restoring(case, own=False)}
         costs = median_costs(runs, options.rounds)

@@ -1,15 +1,18 @@
 """How benchmarks measure: interleaved medians, peak memory, and the arithmetic peak to compare with."""
 
+import argparse
 import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+THREADS = 2
 
 
 def median_times(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -44,6 +47,30 @@ def median_costs(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[
             if number:
                 costs[name].append(Cost(time.process_time() - start.processor, time.perf_counter() - start.wall))
     return {name: Cost(*map(statistics.median, zip(*all_costs, strict=True))) for name, all_costs in costs.items()}
+
+
+def options_of(program: str | None, cases: Collection[str], rounds: int) -> argparse.Namespace:
+    """What the command line says: `cases`, all of them by default, and how many `rounds`."""
+    parser = argparse.ArgumentParser(description=program, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(cases)}; all by default")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    options = parser.parse_args()
+    if unknown := set(options.cases) - set(cases):
+        parser.error(f"there is no case {unknown.pop()!r}; there are {', '.join(cases)}")
+    options.cases = options.cases or list(cases)
+    return options
+
+
+def begin(rounds: int) -> None:
+    """Limits TensorFlow to THREADS, and prints the machine and the speed of a large matrix product on it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    print(machine())
+    product, operations = matrix_product()
+    cost = median_costs({"product": product}, rounds)["product"]
+    print(f"a large matrix product: {operations / cost.processor / 1e9:.0f} GFLOP/s of processor time")
 
 
 def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments) -> int:

@@ -10,7 +10,7 @@ from ascendcv.ops.deform_conv import both_axes, composed
 _ASCEND = "npu_bridge.tbe.npu_cube_ops"
 
 
-def ascend_deform_conv2d(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups, deformable_groups):
+def ascend_deform_conv2d(x, offset, kernel, mask, bias, **options):
     """`deform_conv2d` by the Ascend NPU's operation (npu_bridge, as the TensorFlow EDVR release called it).
 
     That operation takes offsets and mask in one tensor, which is assumed to be [x of all groups | y of all groups |
@@ -18,19 +18,7 @@ def ascend_deform_conv2d(x, offset, kernel, mask, bias, *, stride, padding, dila
     publishes (github.com/hicann/ops-nn at e5c3fa9327: conv/deformable_conv2d, conv/deformable_offsets). It has not
     been verified on a device: `check_ascend` does that.
     """
-    return _ascend_deform_conv2d(
-        _LAYOUTS[_ASSUMED],
-        x,
-        offset,
-        kernel,
-        mask,
-        bias,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        deformable_groups=deformable_groups,
-    )
+    return _ascend_deform_conv2d(_LAYOUTS[_ASSUMED], x, offset, kernel, mask, bias, **options)
 
 
 # How offsets (y, x) [..., G * taps * 2] and mask [..., G * taps] may become one tensor.
