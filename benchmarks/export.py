@@ -1,13 +1,14 @@
-"""Exported networks beside the Keras model: python -m benchmarks.export [CASE ...] [--rounds N] [--int8 LQ GT]
+"""Exported networks beside the Keras model: python -m benchmarks.export [CASE ...] [--rounds N] [--int8 W LQ GT]
 
     edvr_m    EDVR-M on [1, 5, 180, 320, 3]
     dbn       DBN on [1, 5, 360, 640, 3]
     tiny      the shipped edvr_tiny_x4 on [1, 5, 180, 320, 3]
 
 Each file is exported into a temporary folder (which proves it equal), loaded by its runtime with two threads, and
-takes turns with the Keras model by its compiled kernels: one process a pair, medians, as ratios to Keras. Printed
-beside: nodes of the graph and bytes of the file. With --int8, `tiny` is fitted to the frames in LQ and its PSNR
-against GT (the same names, 4 times as large) is measured in float32 and in int8.
+takes turns with the Keras model by its compiled kernels, and with that by TensorFlow's convolutions: one process a
+pair, medians of wall time and of the processors', as ratios. Printed beside: nodes of the graph and bytes of the
+file. With --int8, the network of the checkpoint W is fitted to the frames in LQ and its PSNR against GT (the same
+names) is measured in float32 and in int8.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import machine, median_times
+from benchmarks.timing import Cost, machine, median_costs
 
 THREADS = 2
 # case -> settings of the network, shape of the frames
@@ -28,19 +29,20 @@ CASES = {
     "dbn": ({"model.name": "DBN", "model.scale": 1}, (1, 5, 360, 640, 3)),
     "tiny": ({"checkpoint": "edvr_tiny_x4"}, (1, 5, 180, 320, 3)),
 }
-# what is measured -> format, whether sizes are fixed, the runtime's precision
+# what is measured -> format, whether sizes are fixed, the precision of the file and that of the runtime
 FORMS = {
-    "onnx": ("onnx", True, "float32"),
-    "onnx-standard": ("onnx-standard", True, "float32"),
-    "onnx-standard, free": ("onnx-standard", False, "float32"),
-    "openvino": ("openvino", False, "float32"),
-    "openvino, bfloat16": ("openvino", False, "bfloat16"),
-    "litert": ("litert", True, "float32"),
+    "onnx": ("onnx", True, "float32", "float32"),
+    "onnx-standard": ("onnx-standard", True, "float32", "float32"),
+    "onnx-standard, free": ("onnx-standard", False, "float32", "float32"),
+    "openvino": ("openvino", False, "float32", "float32"),
+    "openvino, bfloat16": ("openvino", False, "float32", "bfloat16"),
+    "openvino, int8": ("openvino", True, "int8", "float32"),
+    "litert": ("litert", True, "float32", "float32"),
 }
 
 
-def network(case: str):
-    """The Keras model of a case: trained weights where they ship, else random ones."""
+def network(settings: dict):
+    """The Keras model of a case: with the weights of its checkpoint, else random ones."""
     import keras
 
     from ascendvsr.config import load_config
@@ -50,36 +52,48 @@ def network(case: str):
     from ascendvsr.weights.mapping import load_state_dict
     from ascendvsr.weights.reader import load_checkpoint
 
-    settings, _ = CASES[case]
     keras.utils.set_random_seed(0)
     if "checkpoint" not in settings:
-        return build_model(load_config(settings=settings))
+        model = build_model(load_config(settings=settings))
+        if settings["model.name"] == "DBN":  # whose fresh weights add values beyond all measure to frames
+            last = model.dbn_net.f15[0].kernel
+            residual = model.dbn_net(np.random.default_rng(0).random((1, 16, 16, 15), dtype=np.float32))
+            last.assign(0.1 * last / np.abs(residual).max())
+        return model
     weights = load_checkpoint(local_file(settings["checkpoint"]))
     model = build_model(load_config(settings=detect(weights, settings["checkpoint"]).settings))
     load_state_dict(model, weights)
     return model
 
 
-def pair(case: str, form: str, rounds: int) -> tuple[float, float, int, int]:
-    """Seconds of the Keras model and of an exported file, nodes of the graph, bytes of the file."""
+KERAS, TENSORFLOW = "Keras", "Keras, TensorFlow's convolutions"
+
+
+def pair(case: str, form: str, rounds: int) -> tuple[dict[str, Cost], int, int]:
+    """What the Keras model and an exported file take, nodes of the graph, bytes of the file."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    from ascendcv.ops.conv2d import composed
+    from ascendcv.ops.registry import substituted
     from ascendvsr.deployment.export import export_model
     from ascendvsr.deployment.formats import FORMATS
     from ascendvsr.models.keras_runner import KerasRunner
     from ascendvsr.restoration.runtimes import read_exported
 
-    name, fixed, precision = FORMS[form]
-    _, shape = CASES[case]
-    model, frames = network(case), np.random.default_rng(0).random(shape, dtype=np.float32)
+    name, fixed, stored, precision = FORMS[form]
+    settings, shape = CASES[case]
+    model, frames = network(settings), np.random.default_rng(0).random(shape, dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"network{FORMATS[name].suffix}"
-        report = export_model(model, path, name, size=shape[2:4] if fixed else None)
+        report = export_model(model, path, name, size=shape[2:4] if fixed else None, precision=stored)
         exported = read_exported(path, FORMATS[name].runtime).runner(threads=THREADS, precision=precision)
-        keras_runner = KerasRunner(model)
-        times = median_times({"keras": lambda: keras_runner(frames), form: lambda: exported(frames)}, rounds)
-        return times["keras"], times[form], nodes(path), sum(report["files"].values())
+        by_kernels, by_tensorflow = KerasRunner(model), KerasRunner(model)
+        with substituted({"conv2d": composed}):
+            by_tensorflow(frames)  # what is traced here stays
+        runs = {KERAS: by_kernels, TENSORFLOW: by_tensorflow, form: exported}
+        costs = median_costs({key: (lambda run=run: run(frames)) for key, run in runs.items()}, rounds)
+        return costs, nodes(path), sum(report["files"].values())
 
 
 def nodes(path: Path) -> int:
@@ -98,16 +112,17 @@ def nodes(path: Path) -> int:
     return len(Interpreter(str(path))._get_ops_details())
 
 
-def int8(lq: str, gt: str, rounds: int) -> None:
-    """Prints what 8 bits gain in time and lose in PSNR on real frames, of the shipped network."""
+def int8(checkpoint: str, lq: str, gt: str, rounds: int) -> None:
+    """Prints what 8 bits gain in time and lose in PSNR on real frames."""
     from ascendcv.dataloader.frame_source import open_source
     from ascendcv.dataloader.pixels import to_unit_rgb
     from ascendcv.metrics import psnr
-    from ascendvsr.deployment.export import Origin, export_model
+    from ascendvsr.deployment.export import export_model
+    from ascendvsr.deployment.origin import Origin
     from ascendvsr.restoration.runtimes import read_exported
 
     low, high = ([to_unit_rgb(frame.pixels) for frame in open_source(path)] for path in (lq, gt))
-    model, size = network("tiny"), low[0].shape[:2]
+    model, size = network({"checkpoint": checkpoint}), low[0].shape[:2]
     half = len(low) // 2  # fitted to the first half, measured on the second
     runners, quality = {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -115,20 +130,24 @@ def int8(lq: str, gt: str, rounds: int) -> None:
             path = Path(folder) / f"{precision}.xml"
             export_model(model, path, "openvino", size=size, precision=precision, origin=Origin(frames=frames))
             runners[precision] = read_exported(path, "openvino").runner(threads=THREADS)
-        windows = [np.stack(low[start : start + 5])[np.newaxis] for start in range(half, len(low) - 4)]
+        count, center = model.num_frame, model.center_frame_idx
+        windows = [np.stack(low[at : at + count])[np.newaxis] for at in range(half, len(low) - count + 1)]
         for precision, runner in runners.items():
             restored = [np.clip(runner(window)[0][0], 0, 1) for window in windows]
             scores = [
                 float(psnr(255 * frame, 255 * truth))
-                for frame, truth in zip(restored, high[half + 2 :], strict=False)
+                for frame, truth in zip(restored, high[half + center :], strict=False)
             ]
             quality[precision] = sum(scores) / len(scores)
         runs = {precision: (lambda runner=runner: runner(windows[0])) for precision, runner in runners.items()}
-        times = median_times(runs, rounds)
+        costs = median_costs(runs, rounds)
+    wall, processor = (
+        getattr(costs["float32"], kind) / getattr(costs["int8"], kind) for kind in ("wall", "processor")
+    )
     print(
-        f"int8 on {len(windows)} real frames of {size[0]}x{size[1]}: {quality['int8']:.2f} dB instead of "
-        f"{quality['float32']:.2f} dB, {times['float32'] / times['int8']:.2f} times as fast "
-        f"({1e3 * times['int8']:.0f} ms)"
+        f"{checkpoint} in int8 on {len(windows)} real frames of {size[0]}x{size[1]}: {quality['int8']:.3f} dB "
+        f"instead of {quality['float32']:.3f} dB; {wall:.2f} times as fast, by processor time {processor:.2f} "
+        f"({1e3 * costs['int8'].wall:.0f} ms)"
     )
 
 
@@ -137,7 +156,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--forms", help="some of: " + "; ".join(FORMS), default=";".join(FORMS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--int8", nargs=2, metavar=("LQ", "GT"), help="folders of real frames")
+    parser.add_argument("--int8", nargs=3, metavar=("W", "LQ", "GT"), help="a checkpoint, folders of real frames")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     print(machine())
@@ -145,10 +164,14 @@ def main() -> None:
         print(f"\n{case} {CASES[case][1]}")
         for form in arguments.forms.split(";"):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                keras, exported, count, size = pool.submit(pair, case, form, arguments.rounds).result()
+                costs, count, size = pool.submit(pair, case, form, arguments.rounds).result()
+            own, kernels, tensorflow = costs[form], costs[KERAS], costs[TENSORFLOW]
             print(
-                f"  {form:22} {exported / keras:5.2f} of Keras ({1e3 * exported:.0f} of {1e3 * keras:.0f} ms), "
-                f"{count:,} nodes, {size / 1e6:.1f} MB",
+                f"  {form:22} {own.wall / kernels.wall:5.2f} of Keras (processors "
+                f"{own.processor / kernels.processor:.2f}), {own.wall / tensorflow.wall:.2f} of it by TensorFlow's "
+                f"convolutions ({own.processor / tensorflow.processor:.2f}): {1e3 * own.wall:.0f} of "
+                f"{1e3 * kernels.wall:.0f} and {1e3 * tensorflow.wall:.0f} ms; {count:,} nodes, "
+                f"{size / 1e6:.1f} MB",
                 flush=True,
             )
     if arguments.int8:

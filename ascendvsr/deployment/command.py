@@ -42,7 +42,8 @@ class Request:
 
     def write(self, cfg: "CfgNode", card: "Card", network: Callable[[], object]) -> None:
         """Exports the network that `network` gives into `output_dir`."""
-        from ascendvsr.deployment.export import export_files, origin_of
+        from ascendvsr.deployment.export import export_files
+        from ascendvsr.deployment.origin import origin_of
         from ascendvsr.deployment.serving import Served, frames_of_a_call
 
         model = network()
@@ -125,7 +126,8 @@ def compare_file(path: Path, metadata: dict, cfg: "CfgNode", card: "Card", netwo
 
     Raises `InputError` where the checkpoint is another one, `RuntimeError` for a difference larger than accepted.
     """
-    from ascendvsr.deployment.export import compared, origin_of
+    from ascendvsr.deployment.export import compared
+    from ascendvsr.deployment.origin import origin_of
 
     origin = origin_of(cfg, card)
     if metadata["checkpoint"]["sha256"] not in ("", origin.checkpoint["sha256"]):

@@ -6,107 +6,37 @@
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from filelock import FileLock
 from yacs.config import CfgNode
 
 from ascendcv.utils.errors import InputError
-from ascendcv.utils.files import atomic_folder, atomic_path, user_id
 from ascendcv.utils.quiet import silent_libraries
-from ascendvsr import __version__
-from ascendvsr.config.schema import settings as all_settings
+from ascendvsr.deployment.description import describe, metadata
 from ascendvsr.deployment.formats import Format, Traced, format_named
-from ascendvsr.deployment.metadata import NAME, VERSION, read_metadata, write_metadata
-from ascendvsr.deployment.parity import Candidate, Tolerance, noise, pictures, prove, samples
+from ascendvsr.deployment.metadata import NAME, read_metadata, write_metadata
+from ascendvsr.deployment.origin import Origin, origin_of
+from ascendvsr.deployment.parity import TOLERANCES, Candidate, Tolerance, prove, samples
 from ascendvsr.deployment.serving import (
     FIRST,
     FLOW,
-    FRAMES,
     RESTORED,
     STEP,
     Served,
     frames_of_a_call,
     input_shape,
     serving_functions,
-    state_for,
 )
-from ascendvsr.deployment.tensorflow_files import load_frozen_graph, load_saved_model
-from ascendvsr.models import CARDS, card_of
+from ascendvsr.deployment.staging import REPORT, staged
+from ascendvsr.models import card_of
 from ascendvsr.models.card import Card, imported
-from ascendvsr.weights.cache import sha256_of
-
-__all__ = ["Origin", "export_files", "export_model", "freeze", "load_frozen_graph", "load_saved_model", "origin_of"]
-
-REPORT = "export_report.json"
-
-# By precision: how much may be lost.
-TOLERANCES = {
-    "float32": Tolerance(),
-    "float16": Tolerance(floats=1e-2, levels=3, psnr=50.0),
-    "int8": Tolerance(floats=None, levels=None, psnr=30.0),
-}
-
 
 _ANY = Tolerance(floats=None, levels=None)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where an exported network is from, and frames to prove it with.
-
-    Attributes:
-        checkpoint: its file, sha256 and license; '' where unknown.
-        settings: key -> value: what makes the network in a configuration.
-        frames: [H, W, 3] float32 in [0, 1] each.
-        content: what they are.
-    """
-
-    checkpoint: Mapping[str, str] = field(default_factory=lambda: {"file": "", "sha256": "", "license": ""})
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    frames: Sequence[np.ndarray] = field(default_factory=lambda: [noise()])
-    content: str = "1/f noise"
-
-
-def origin_of(cfg: CfgNode, card: Card) -> Origin:
-    """That of the network which a configuration makes, and whose weights its `checkpoint` has."""
-    path = Path(cfg.checkpoint)
-    sha256 = _hash(path) if cfg.checkpoint and path.exists() else ""
-    licenses = {record.license for record in card.zoo if record.file == path.name}
-    checkpoint = {"file": path.name, "sha256": sha256, "license": licenses.pop() if len(licenses) == 1 else ""}
-    return Origin(checkpoint, _network_settings(cfg), *pictures(cfg))
-
-
-def _network_settings(cfg: CfgNode) -> dict[str, Any]:
-    """What a configuration says of its network, where it is not what all begin with."""
-    sections = {"model", *(section for each in CARDS for section in each.settings)}
-    told = {}
-    for key, setting in all_settings().items():
-        section, _, name = key.partition(".")
-        if section in sections and name in cfg[section] and not setting.is_path and key != "model.name":
-            value = cfg[section][name]
-            if value != setting.default:
-                told[key] = value
-    return told
-
-
-def _hash(path: Path) -> str:
-    """The SHA-256 of a file; of a folder that of the names and hashes of its files."""
-    if path.is_file():
-        return sha256_of(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = "".join(f"{sha256_of(file)}  {file.relative_to(path)}\n" for file in files)
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def freeze(cfg: CfgNode, card: Card, network: Callable[[], object]) -> dict:
@@ -380,152 +310,3 @@ def _size_told(served: Served) -> str:
 
 def _bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")))
-
-
-@contextlib.contextmanager
-def staged(output: Path) -> Iterator[Path]:
-    """Gives a folder whose files and folders go to `output`, in order of their making, when the block ends well.
-
-    What two programs write at the same time is never mixed: the last one's files stay, all of them.
-    """
-    output.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=".tmp-export-", dir=output))
-    try:
-        yield stage
-        with FileLock(_lock_of(output)):
-            _keep_reports(stage / REPORT, output / REPORT)
-            for entry in sorted(stage.iterdir(), key=lambda entry: entry.stat().st_mtime_ns):
-                if entry.is_dir():
-                    with atomic_folder(output / entry.name) as temporary:
-                        temporary.rmdir()
-                        entry.rename(temporary)
-                else:
-                    with atomic_path(output / entry.name) as temporary:
-                        entry.rename(temporary)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _lock_of(folder: Path) -> Path:
-    """A lock file for a folder, elsewhere: what is exported holds nothing else."""
-    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ascendvsr-export-{user_id()}-{name}.lock"
-
-
-def _keep_reports(new: Path, old: Path) -> None:
-    """Enters into the report `new` what `old` tells of other files that are still there."""
-    if not new.exists():
-        return
-    reports = json.loads(new.read_text())
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        before = json.loads(old.read_text()).items()
-        reports = {file: each for file, each in before if (old.parent / file).exists()} | reports
-    new.write_text(json.dumps(reports, indent=1) + "\n")
-
-
-def metadata(
-    served: Served, traced: Traced, kind: Format, names: Mapping[str, str], precision: str, origin: Origin
-) -> dict:
-    """What the file of one signature says of itself: see `ascendvsr.deployment.metadata`."""
-    card, model, function = served.card, served.model, traced.function
-    inputs = [tensor for tensor in function.inputs if tensor.dtype.name != "resource"]
-    outputs = function.structured_outputs
-    ranges = {"uint8": [0, 255]}
-    tensors = [
-        [
-            {
-                "name": name,
-                "shape": list(tensor.shape),
-                "dtype": tensor.dtype.name,
-                "layout": _layout(name, tensor, served),
-                "range": "pixels"
-                if name == FLOW
-                else ranges.get(tensor.dtype.name, [0, 1])
-                if name in (FRAMES, RESTORED)
-                else None,
-            }
-            for name, tensor in side
-        ]
-        for side in ([(tensor.name.split(":")[0], tensor) for tensor in inputs], outputs.items())
-    ]
-    tensors[1].sort(key=lambda tensor: tensor["name"] not in (RESTORED, FLOW))
-    after = {name: before for before, name in zip(state_for(outputs), _next_names(outputs), strict=True)}
-    recurrent = card.kind == "recurrent"
-    tolerance = TOLERANCES[precision]
-    uint8 = served.output_dtype == "uint8" and card.restores
-    return {
-        "metadata_version": VERSION,
-        "version": __version__,
-        "format": kind.name,
-        "network": card.name,
-        "kind": card.kind,
-        "step": ("first" if traced.signature == FIRST else "next") if recurrent else None,
-        "first": names.get(FIRST) if traced.signature == STEP else None,
-        "num_frames": served.num_frames,
-        "center": model.center_frame_idx if card.kind in ("window", "recurrent") else 0,
-        "scale": model.scale if card.restores else 1,
-        "channels": served.channels,
-        "color": "RGB",
-        "inputs": tensors[0],
-        "outputs": tensors[1],
-        "states": [[before, name] for name, before in after.items()] if traced.signature == STEP else [],
-        "precision": precision,
-        "multiple_of": [1, 1],
-        "checkpoint": dict(origin.checkpoint),
-        "settings": dict(origin.settings),
-        "tolerance": {"accepted": tolerance.levels if uint8 else tolerance.floats, "unit": served.unit},
-    }
-
-
-def _next_names(outputs: Mapping[str, Any]) -> list[str]:
-    return [name for name in outputs if name not in (RESTORED, FLOW)]
-
-
-def _layout(name: str, tensor: Any, served: Served) -> str:
-    if name == FRAMES and served.folded:
-        return "(NT)HWC"
-    return {5: "NTHWC", 4: "NHWC"}.get(len(tensor.shape), "N" + "?" * (len(tensor.shape) - 1))
-
-
-def describe(served: Served, functions: Sequence[Traced], files: Mapping[str, str], origin: Origin) -> dict:
-    """What a program that runs a frozen graph or SavedModel needs to know."""
-    card, model = served.card, served.model
-    main = next(part.function for part in functions if part.signature == STEP)
-    result = main.structured_outputs[served.main_output]
-    ranges = {FLOW: "pixels; x (right), y (down)", "uint8": [0, 255]}
-    frames = main.inputs[0]
-    facts = {
-        "network": card.name,
-        "checkpoint": origin.checkpoint["file"],
-        "kind": card.kind,
-        "scale": model.scale if card.restores else 1,
-        "color": "RGB" + (", and the deviation of the noise / 255" if served.channels == 4 else ""),
-        "input": _about(frames)
-        | {
-            "layout": _FOLDED if served.folded else "[N, T, H, W, C]",
-            "range": ranges.get(frames.dtype.name, [0, 1]),
-        },
-        "output": _about(result)
-        | {
-            "name": f"{served.main_output}:0",
-            "layout": "[N, T, H, W, C]" if card.kind == "clip" else "[N, H, W, C]",
-            "range": ranges.get(served.main_output) or ranges.get(result.dtype.name, [0, 1]),
-        },
-        "saved_model_signature": STEP,
-    }
-    if card.kind in ("window", "recurrent"):
-        facts |= {"window": model.num_frame, "restored_frame_of_window": model.center_frame_idx}
-    if FIRST in files:
-        facts["state"] = [_about(tensor) for tensor in main.inputs if tensor.name.startswith("state_")]
-        facts["start"] = (
-            f"{files[FIRST]} (signature {FIRST}) takes the first window of a video and no state; each step's "
-            "next_NAME is the state_NAME of the step after it"
-        )
-    return facts
-
-
-_FOLDED = "[N * T, H, W, C], the T frames of a window in order"
-
-
-def _about(tensor: Any) -> dict:
-    return {"name": tensor.name, "shape": tensor.shape.as_list(), "dtype": tensor.dtype.name}

@@ -216,36 +216,35 @@ def _load_ascend(paths: Paths, metadata: Mapping[str, dict]) -> dict[str, Functi
 
 
 _STANDARD = "ascendvsr.deployment.standard_operations:OPERATIONS"
-_ONNX = ("tf2onnx", "onnx", "onnxruntime")
+_ASCEND = "ascendvsr.deployment.standard_operations:ASCEND"
+_LITERT = "ascendvsr.deployment.litert_file:OPERATIONS"
+_HALVED, _ALL_PRECISIONS = ("float32", "float16"), ("float32", "float16", "int8")
+
+
+_load_onnx = functools.partial(_load_session, runtime="onnxruntime")
+
+
+def _onnx(name: str, mark: str, opset: int, load: Callable = _load_onnx, **fields: Any) -> Format:
+    """A format of ONNX files, which ONNX Runtime computes."""
+    return Format(
+        name,
+        name,
+        mark,
+        ".onnx",
+        functools.partial(_write_onnx, opset=opset),
+        load,
+        libraries=("tf2onnx", "onnx", "onnxruntime"),
+        extra="onnx",
+        runtime="onnxruntime",
+        **fields,
+    )
+
 
 _ALL = (
     Format("savedmodel", "saved_model", "_savedmodel", "", _write_saved_model, _load_saved_model),
     Format("pb", "frozen_graph", "", ".pb", _write_pb, _load_pb),
-    Format(
-        "onnx",
-        "onnx",
-        "",
-        ".onnx",
-        functools.partial(_write_onnx, opset=17),
-        functools.partial(_load_session, runtime="onnxruntime"),
-        libraries=_ONNX,
-        extra="onnx",
-        runtime="onnxruntime",
-        precisions=("float32", "float16"),
-    ),
-    Format(
-        "onnx-standard",
-        "onnx-standard",
-        "_standard",
-        ".onnx",
-        functools.partial(_write_onnx, opset=19),
-        functools.partial(_load_session, runtime="onnxruntime"),
-        libraries=_ONNX,
-        extra="onnx",
-        runtime="onnxruntime",
-        operations=_STANDARD,
-        precisions=("float32", "float16"),
-    ),
+    _onnx("onnx", "", 17, precisions=_HALVED),
+    _onnx("onnx-standard", "_standard", 19, operations=_STANDARD, precisions=_HALVED),
     Format(
         "openvino",
         "openvino",
@@ -258,7 +257,7 @@ _ALL = (
         extra="openvino",
         runtime="openvino",
         operations=_STANDARD,
-        precisions=("float32", "float16", "int8"),
+        precisions=_ALL_PRECISIONS,
     ),
     Format(
         "litert",
@@ -270,35 +269,12 @@ _ALL = (
         libraries=("ai_edge_litert",),
         extra="litert",
         runtime="litert",
-        operations="ascendvsr.deployment.litert_file:OPERATIONS",
+        operations=_LITERT,
         only_fixed=True,
-        precisions=("float32", "float16", "int8"),
+        precisions=_ALL_PRECISIONS,
     ),
-    Format(
-        "ascend",
-        "ascend",
-        "_ascend",
-        ".onnx",
-        functools.partial(_write_onnx, opset=17),
-        functools.partial(_load_session, runtime="onnxruntime"),
-        libraries=_ONNX,
-        extra="onnx",
-        runtime="onnxruntime",
-        only_fixed=True,
-    ),
-    Format(
-        "ascend-deformable",
-        "ascend-deformable",
-        "_ascend_deformable",
-        ".onnx",
-        functools.partial(_write_onnx, opset=16),
-        _load_ascend,
-        libraries=_ONNX,
-        extra="onnx",
-        runtime="onnxruntime",
-        operations="ascendvsr.deployment.standard_operations:ASCEND",
-        only_fixed=True,
-    ),
+    _onnx("ascend", "_ascend", 17, only_fixed=True),
+    _onnx("ascend-deformable", "_ascend_deformable", 16, operations=_ASCEND, load=_load_ascend, only_fixed=True),
 )
 
 # name -> format, in the order of their telling

@@ -57,20 +57,33 @@ def converted(graph, inputs: Sequence[str], outputs: Sequence[str], opset: int):
     import tf2onnx
 
     names = {f"{name}:0": name for name in (*inputs, *outputs)}
-    with _new_numpy(), _errors() as errors:
+    with _mended_converter(), _errors() as errors:
         model, _ = tf2onnx.convert.from_graph_def(
             graph,
             input_names=[f"{name}:0" for name in inputs],
             output_names=[f"{name}:0" for name in outputs],
             opset=opset,
-            custom_op_handlers={PLACEHOLDER: (_standard_operation, [])},
+            custom_op_handlers={PLACEHOLDER: (_standard_operation, []), "SelectV2": (_where, [])},
             tensors_to_rename=names,
         )
     if errors:
         raise RuntimeError(f"the graph has no counterpart in ONNX: {errors[0]}; nothing was written")
+    _mend_transposed_convolutions(model)
     model.producer_name = "ascendvsr"
     model.graph.name = "ascendvsr"
     return model
+
+
+def _mend_transposed_convolutions(model) -> None:
+    """Tells by `output_padding` what is added to a side, where tf2onnx tells that fewer than no lines are cut."""
+    from onnx import helper
+
+    for node in model.graph.node:
+        pads = next((attribute.ints for attribute in node.attribute if attribute.name == "pads"), ())
+        if node.op_type == "ConvTranspose" and any(pad < 0 for pad in pads):
+            added = [max(0, -pad) for pad in pads[len(pads) // 2 :]]
+            pads[:] = [max(0, pad) for pad in pads]
+            node.attribute.append(helper.make_attribute("output_padding", added))
 
 
 def _halve(model) -> None:
@@ -89,21 +102,36 @@ def _halve(model) -> None:
 
 
 @contextlib.contextmanager
-def _new_numpy() -> Iterator[None]:
-    """Lets tf2onnx run with NumPy 2, from which it wants what is gone.
+def _mended_converter() -> Iterator[None]:
+    """Lets tf2onnx run with NumPy 2, and without copying all weights before and after each of its optimizations.
 
-    It folds constants by `numpy.cast`; TensorFlow has folded them before.
+    It folds constants by `numpy.cast`, which is gone; TensorFlow has folded them before. The copies, which only
+    optimizations that fail would need, took 14 GB for the 155 MB of FlowNet1S.
     """
     import tf2onnx
+    from tf2onnx import optimizer, tfonnx
 
-    original = tf2onnx.tfonnx.rewrite_constant_fold
-    tf2onnx.tfonnx.rewrite_constant_fold = lambda graph, operations: operations
+    def update(graph, storage=None) -> None:
+        for node in graph.get_nodes():
+            if not node.is_const():
+                node.update_proto(storage)
+
+    optimize = optimizer.optimize_graph
+    mended = {
+        (tfonnx, "rewrite_constant_fold"): lambda graph, operations: operations,
+        (optimizer, "optimize_graph"): lambda graph, _, optimizers=None: optimize(graph, False, optimizers),
+        (tf2onnx.graph.Graph, "update_proto"): update,
+    }
+    originals = {place: getattr(*place) for place in mended}
     numpy: Any = np
     numpy.object = object
     try:
+        for place, function in mended.items():
+            setattr(*place, function)
         yield
     finally:
-        tf2onnx.tfonnx.rewrite_constant_fold = original
+        for place, function in originals.items():
+            setattr(*place, function)
         del numpy.object
 
 
@@ -128,6 +156,14 @@ def _errors() -> Iterator[list[str]]:
         logger.removeHandler(handler)
         logger.propagate = propagates
         logger.setLevel(level)
+
+
+def _where(_graph, node, _name: str, _arguments: list) -> None:
+    """TensorFlow's choice as ONNX's.
+
+    tf2onnx makes sums of products with 0 and 1 of it: six nodes, in which what is not chosen and no number wins.
+    """
+    node.type = "Where"
 
 
 def _standard_operation(graph, node, _name: str, _arguments: list) -> None:

@@ -37,6 +37,14 @@ class Tolerance:
     psnr: float = 0.0
 
 
+# By precision: how much may be lost.
+TOLERANCES = {
+    "float32": Tolerance(),
+    "float16": Tolerance(floats=1e-2, levels=3, psnr=50.0),
+    "int8": Tolerance(floats=None, levels=None, psnr=30.0),
+}
+
+
 @dataclass(frozen=True)
 class Candidate:
     """An exported form: what it is called, what computes it by signature, and how much it may differ."""

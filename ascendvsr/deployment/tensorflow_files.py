@@ -15,7 +15,35 @@ def frozen_graph(function: Any):
     """The graph of a traced function with its weights as constants; a tensor NAME:0 for each input and output."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    return convert_variables_to_constants_v2(function).graph.as_graph_def()
+    graph = convert_variables_to_constants_v2(function).graph.as_graph_def()
+    inputs = [node.name for node in graph.node if node.op == "Placeholder"]
+    return _simplified(graph, [*inputs, *function.structured_outputs])
+
+
+# Passes of TensorFlow's optimizer that make no operation of its own, which other programs would not have.
+_PASSES = ("pruning", "constfold", "common_subgraph_elimination", "dependency")
+
+
+def _simplified(graph, kept: Sequence[str]):
+    """A GraphDef with what is constant computed and what is there twice once; the nodes `kept` stay.
+
+    Half of a traced network are constants, most of them alike, and arithmetic of sizes.
+    """
+    import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+    from tensorflow.python.grappler import tf_optimizer
+
+    with tf.Graph().as_default() as imported:
+        tf.import_graph_def(graph, name="")
+    whole = tf.compat.v1.train.export_meta_graph(graph_def=graph, graph=imported)
+    fetched = meta_graph_pb2.CollectionDef()
+    fetched.node_list.value.extend(kept)
+    whole.collection_def["train_op"].CopyFrom(fetched)
+    config = config_pb2.ConfigProto()
+    rewriting = config.graph_options.rewrite_options
+    rewriting.optimizers.extend(_PASSES)
+    rewriting.min_graph_nodes = -1  # however small it is
+    return tf_optimizer.OptimizeGraph(config, whole)
 
 
 def write_frozen_graph(function: Any, path: Path) -> None:

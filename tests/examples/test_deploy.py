@@ -1,6 +1,6 @@
 """The programs in examples/deploy: each reads frames, restores them and writes what the network makes."""
 
-import importlib.util
+import importlib
 import os
 import shutil
 import subprocess
@@ -76,22 +76,19 @@ def run_program(program: Path, network: Path, clip: Path, out: Path, libraries: 
 
 
 def library_folder(module: str, inside: str = "") -> Path:
-    found = pytest.importorskip(module, reason=f"the library itself is needed: {module}")
-    return Path(found.__file__).parent / inside
+    return Path(importlib.import_module(module).__file__).parent / inside
 
 
+@pytest.mark.needs("onnxruntime", "onnx")
 def test_onnxruntime_in_python(clip, tmp_path):
-    library_folder("onnxruntime")
-    library_folder("onnx")
     run_python(
         "onnxruntime_frames.py", mixture(tmp_path / "network.onnx", SHAPE, PROPORTIONS), clip, tmp_path / "out"
     )
     assert_restored(tmp_path / "out", expected_of(clip))
 
 
+@pytest.mark.needs("onnxruntime", "onnx")
 def test_onnxruntime_in_python_with_a_state(clip, tmp_path):
-    library_folder("onnxruntime")
-    library_folder("onnx")
     run_python("onnxruntime_frames.py", recurrence(tmp_path / "network.onnx", (32, 40)), clip, tmp_path / "out")
     frames = pixels(clip) / np.float32(255)
     padded = np.concatenate([frames[:1], frames, frames[-1:]])
@@ -103,9 +100,9 @@ def test_onnxruntime_in_python_with_a_state(clip, tmp_path):
     assert_restored(tmp_path / "out", np.stack(expected))
 
 
+@pytest.mark.needs("onnxruntime", "onnx")
 def test_onnxruntime_in_cpp(clip, tmp_path):
     libraries = library_folder("onnxruntime", "capi")
-    library_folder("onnx")
     headers = os.environ.get("ONNXRUNTIME_INCLUDE")
     if not headers:
         pytest.skip("ONNX Runtime's package has no headers: ONNXRUNTIME_INCLUDE may name a folder of them")
@@ -120,16 +117,15 @@ def test_onnxruntime_in_cpp(clip, tmp_path):
     assert_restored(tmp_path / "out", expected_of(clip))
 
 
+@pytest.mark.needs("openvino", "onnx")
 def test_openvino_in_python(clip, tmp_path):
-    library_folder("openvino")
-    library_folder("onnx")
     run_python("openvino_frames.py", mixture(tmp_path / "network.xml", SHAPE, PROPORTIONS), clip, tmp_path / "out")
     assert_restored(tmp_path / "out", expected_of(clip))
 
 
+@pytest.mark.needs("openvino", "onnx")
 def test_openvino_in_cpp(clip, tmp_path):
     folder = library_folder("openvino")
-    library_folder("onnx")
     library = next((folder / "libs").glob("libopenvino.so.*"))
     links = ["-isystem", folder / "include", "-L", folder / "libs", f"-l:{library.name}"]
     program = built("openvino_frames.cc", tmp_path, *links)
@@ -177,8 +173,8 @@ def test_a_frozen_graph_in_c(clip, tmp_path, frozen_graph):
     assert_restored(tmp_path / "out", expected_of(clip))
 
 
+@pytest.mark.needs("ai_edge_litert")
 def test_litert_in_python(clip, tmp_path, traced):
-    library_folder("ai_edge_litert")
     import tensorflow as tf
 
     # By a module with the signature's names, as exported files have them.
@@ -198,7 +194,7 @@ def test_litert_in_cpp_compiles(tmp_path):
     built("litert_frames.cc", tmp_path, "-isystem", headers, "-c")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="restores by PyTorch: pip install torch")
+@pytest.mark.needs("torch")
 def test_frames_by_pytorch_are_those_of_tensorflow(clip, tmp_path, tiny_edvr_checkpoint):
     out = tmp_path / "out"
     run(sys.executable, EXAMPLES / "torch_frames.py", tiny_edvr_checkpoint, clip, out, PYTHONPATH=str(PROJECT))

@@ -1,5 +1,12 @@
-"""Settings of every network, as small as it can be: what tests of exports build."""
+"""Every network, as small as it can be: what tests of exports build."""
 
+import keras
+import numpy as np
+
+from ascendvsr.config import load_config
+from ascendvsr.deployment.serving import frames_of_a_call
+from ascendvsr.models import card_named
+from ascendvsr.models.builder import build_model
 from tests.support import TINY_CDVD_TSP, TINY_EDVR, TINY_PVDNET
 
 _RVRT = {
@@ -31,3 +38,19 @@ SMALL = {
     },
     **{name: {"model.name": name} for name in ("SpyNet", "PWCNet", "PWCNetDevil", "FlowNet1S", "BIMNet")},
 }
+
+
+def built(name: str) -> tuple:
+    """The card, the network and the frames of a call: with flows, offsets and outputs that are not all alike."""
+    keras.utils.set_random_seed(0)
+    cfg = load_config(settings=SMALL[name])
+    card, model = card_named(cfg.model.name), build_model(cfg)
+    random = np.random.default_rng(0)
+    for variable in model.variables:
+        if not np.any(np.asarray(variable)):
+            variable.assign(0.02 * random.standard_normal(variable.shape))
+    if name in ("DBN", "FlowDBN"):  # whose fresh weights add values of 1e20 to frames
+        convolutions = model.dbn_net.f0[0], model.dbn_net.f15[0]
+        residual = model.dbn_net(random.random((1, 16, 16, convolutions[0].kernel.shape[2])).astype(np.float32))
+        convolutions[1].kernel.assign(0.1 * convolutions[1].kernel / np.abs(residual).max())
+    return card, model, frames_of_a_call(cfg, card, model)

@@ -12,7 +12,8 @@ import pytest
 from ascendcv.dataloader.pixels import quantize
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
-from ascendvsr.deployment.export import freeze, load_frozen_graph, load_saved_model
+from ascendvsr.deployment.export import freeze
+from ascendvsr.deployment.tensorflow_files import load_frozen_graph, load_saved_model
 from ascendvsr.models import card_named
 from ascendvsr.models.keras_runner import KerasRunner
 from tests.networks import Mixture, runner

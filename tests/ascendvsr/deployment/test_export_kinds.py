@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ascendvsr.config import load_config
-from ascendvsr.deployment.export import freeze, load_frozen_graph, load_saved_model
+from ascendvsr.deployment.export import freeze
+from ascendvsr.deployment.tensorflow_files import load_frozen_graph, load_saved_model
 from ascendvsr.models import card_named
 from ascendvsr.models.builder import build_model
 from ascendvsr.restoration.loops import restored_frames

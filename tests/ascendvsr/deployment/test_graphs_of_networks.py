@@ -1,23 +1,13 @@
 """What every runtime demands of the graphs of all networks: few dimensions, and no division of what is negative."""
 
-import keras
 import numpy as np
 import pytest
 
-from ascendvsr.config import load_config
 from ascendvsr.deployment.parity import moving_clips, noise
-from ascendvsr.deployment.serving import STEP, Served, frames_of_a_call, serving_functions, state_for
+from ascendvsr.deployment.serving import STEP, Served, serving_functions, state_for
 from ascendvsr.deployment.tensorflow_files import frozen_graph
-from ascendvsr.models import CARDS, card_named
-from ascendvsr.models.builder import build_model
-from tests.ascendvsr.deployment.small_networks import SMALL
-
-
-def built(name: str) -> tuple:
-    keras.utils.set_random_seed(0)
-    cfg = load_config(settings=SMALL[name])
-    card, model = card_named(cfg.model.name), build_model(cfg)
-    return card, model, frames_of_a_call(cfg, card, model)
+from ascendvsr.models import CARDS
+from tests.ascendvsr.deployment.small_networks import SMALL, built
 
 
 def test_every_network_is_among_the_small_ones():

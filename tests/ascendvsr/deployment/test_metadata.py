@@ -8,6 +8,8 @@ import pytest
 from ascendcv.utils.errors import InputError
 from ascendvsr.deployment.metadata import read_metadata, write_metadata
 
+pytestmark = pytest.mark.needs("onnx", "openvino", "ai_edge_litert")
+
 FRAMES = {"name": "frames", "shape": [1, 4, 6, 3], "dtype": "float32", "layout": "NHWC", "range": [0, 1]}
 FACTS = {
     "metadata_version": 1,
@@ -36,9 +38,8 @@ FACTS = {
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """A graph of one operation as a file of each kind, without metadata: ending -> path."""
-    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
-    openvino = pytest.importorskip("openvino", reason="the extra openvino is not installed")
-    pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
+    import onnx
+    import openvino
     import tensorflow as tf
 
     folder = tmp_path_factory.mktemp("models")

@@ -9,11 +9,12 @@ from ascendcv.utils.errors import InputError
 from ascendvsr.cli import main
 from ascendvsr.deployment.operators import TARGETS, check_operators, operator_table, versions
 
-onnx = pytest.importorskip("onnx", reason="makes the graphs of these tests (extra test-export)")
+pytestmark = pytest.mark.needs("onnx")
 
 
 def graph_file(path, nodes, shape=(1, 3, 8, 8), dtype="float32", opset=17, constants=(), outputs=("y",)):
     """An ONNX file of the nodes, whose input is `x`."""
+    import onnx
     from onnx import helper, numpy_helper
 
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -92,6 +93,8 @@ def test_operations_inside_branches_are_seen(tmp_path):
 
 
 def _value(name):
+    import onnx
+
     return onnx.ValueInfoProto(name=name)
 
 
@@ -130,8 +133,9 @@ def test_types_sizes_and_axes(tmp_path):
     assert findings(graph_file(tmp_path / "resize.onnx", resize, constants=constants)) == []
 
 
+@pytest.mark.needs("openvino")
 def test_openvino_files(tmp_path):
-    openvino = pytest.importorskip("openvino", reason="makes the graph (extra test-export)")
+    import openvino
     from openvino import opset13 as operations
 
     frames = operations.parameter([1, 4, 8, 8], np.float32, name="frames")
@@ -153,8 +157,10 @@ def test_openvino_files(tmp_path):
     assert found[1:] == ["inputs of free sizes", "sizes that are computed from the shape of the input"]
 
 
+@pytest.mark.needs("ai_edge_litert")
 def test_litert_files(tmp_path):
-    schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="makes the graph (extra test-export)")
+    from ai_edge_litert import schema_py_generated as schema
+
     path = tmp_path / "network.tflite"
     for version, code, fits in ((1, schema.BuiltinOperator.ABS, True), (99, schema.BuiltinOperator.ABS, False)):
         path.write_bytes(_litert_file(schema, code, version))

@@ -1,0 +1,60 @@
+"""ONNX files of single operations, in ONNX Runtime."""
+
+import numpy as np
+import pytest
+
+from ascendcv.layers import Conv2DTranspose
+from ascendcv.ops.registry import implementation
+from ascendcv.ops.sampling import sample_bilinear
+
+pytestmark = pytest.mark.needs("tf2onnx", "onnx", "onnxruntime")
+
+
+def test_positions_that_are_no_numbers_or_infinitely_far_lie_outside_there_too(tmp_path):
+    import onnx
+    import onnxruntime
+    import tensorflow as tf
+
+    from ascendvsr.deployment.onnx_file import write_onnx
+    from ascendvsr.deployment.tensorflow_files import frozen_graph
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 5, 6, 2]), *[tf.TensorSpec([1, 2, 4, 1])] * 2])
+    def sampled(x, rows, columns):
+        return {"restored": tf.identity(sample_bilinear(x, rows, columns), name="restored")}
+
+    path = tmp_path / "sampled.onnx"
+    write_onnx(frozen_graph(sampled.get_concrete_function()), ["x", "rows", "columns"], ["restored"], path)
+    assert {"Where", "Not"} & {node.op_type for node in onnx.load(path).graph.node} == {"Where"}
+    x = np.random.default_rng(0).random((1, 5, 6, 2), dtype=np.float32) + 1
+    rows = np.float32([1.5, np.nan, np.inf, -np.inf, 2, 2, 2, 1e30]).reshape(1, 2, 4, 1)
+    columns = np.float32([1, 1, 1, 1, np.nan, np.inf, 3.25, 2]).reshape(1, 2, 4, 1)
+    session = onnxruntime.InferenceSession(path)
+    (found,) = session.run(["restored"], {"x": x, "rows": rows, "columns": columns})
+    np.testing.assert_allclose(found, sampled(x, rows, columns)["restored"], atol=1e-6)
+    assert np.count_nonzero(found.any(axis=-1)) == 2
+
+
+@pytest.mark.parametrize("size", [None, 5])
+@pytest.mark.parametrize(("kernel_size", "padding", "output_padding"), [(3, 1, 1), (3, 0, 1), (4, 1, 0), (2, 0, 0)])
+def test_transposed_convolutions_add_rows_and_columns_where_they_should(
+    tmp_path, size, kernel_size, padding, output_padding
+):
+    import onnxruntime
+    import tensorflow as tf
+
+    from ascendvsr.deployment.onnx_file import write_onnx
+    from ascendvsr.deployment.tensorflow_files import frozen_graph
+
+    layer = Conv2DTranspose(3, kernel_size, 2, padding, output_padding)
+    layer.build((None, None, None, 4))
+
+    @tf.function(input_signature=[tf.TensorSpec([1, size, size, 4])])
+    def transposed(x):
+        with implementation("tf"):
+            return {"restored": tf.identity(layer(x), name="restored")}
+
+    path = tmp_path / "transposed.onnx"
+    write_onnx(frozen_graph(transposed.get_concrete_function()), ["x"], ["restored"], path)
+    x = np.random.default_rng(0).random((1, 5, 5, 4), dtype=np.float32)
+    (found,) = onnxruntime.InferenceSession(path).run(["restored"], {"x": x})
+    np.testing.assert_allclose(found, transposed(x)["restored"], atol=1e-6)
