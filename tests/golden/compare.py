@@ -64,10 +64,10 @@ def compare_implementations(
     They may be as far from each other as from the case, or three times as far as the composed one is from itself
     in float64: where gradients are noise in part, no tolerance that was measured elsewhere says how much of it
     there is on this processor. Arrays of one kind, gradnorm.NAME for instance, count together there, in units of
-    their tolerances, as the rows of one array do: a single number can be near by chance. Gradients may differ by
-    `_FLIPPED` of the largest value of the array: a ReLU whose input is within rounding of 0 falls to either side,
-    in the composed implementation as well, which shows in its distance from float64 only if it happens there.
-    Norms of gradients should be within 1 % of those in float64 besides.
+    their tolerances, as the rows of one array do: a single number can be near by chance. Gradients of a subject in
+    `_FLIPPED` may differ by that share of the largest value of the array: a ReLU whose input is within rounding of
+    0 falls to either side, in the composed implementation as well, which shows in its distance from float64 only
+    if it happens there. Norms of gradients should be within 1 % of those in float64 besides.
 
     Args:
         impl: the name of the implementation that gave `outputs`.
@@ -88,10 +88,10 @@ def compare_implementations(
     differences = []
     for name in names:
         limit = case.tolerance(name) * max(1.0, 3 * own.get(_kind(name), 0.0))
-        if name.startswith("grad"):
+        if name.startswith("grad") and case.subject in _FLIPPED:
             largest = np.max(np.abs(_part(case, name, double)), initial=0)
             if math.isfinite(largest):
-                limit = max(limit, _FLIPPED * float(largest))
+                limit = max(limit, _FLIPPED[case.subject] * float(largest))
         differences.append(difference(name, f"{name} ({impl}, tf)", outputs, composed, limit))
         if _NORMS.match(name):
             ours, exact = (_part(case, name, found) for found in (outputs, double))
@@ -104,8 +104,9 @@ def _kind(name: str) -> str:
     return name.partition(".")[0]
 
 
-# What a flipped ReLU changed, in the rounding of Winograd's convolution: in FlowNet1S 5e-4, in FlowDBN 2e-3.
-_FLIPPED = 3e-3
+# Subject -> what flipped ReLUs change, in the rounding of Winograd's convolution: in FlowNet1S 5e-4 at most was seen,
+# in FlowDBN 2e-3. All other training steps pass without it.
+_FLIPPED = {"flow_train_step": 1e-3, "DBN_train_step": 3e-3}
 _NORMS = re.compile(r"gradnorm|grad_norm|grad_l2|grad_total_norm|total_grad_norm")
 
 

@@ -30,9 +30,9 @@ RUNS = {
     "CDVDTSP": ("cdvd_tsp/tiny_l1_hem.yaml", {"model.num_frames": 3}),
     "PVDNet": (
         "pvdnet/tiny_pvdnet.yaml",
-        {"model.num_frames": 4, "pvdnet.bimnet_checkpoint": "''", "pvdnet.allow_untrained_bimnet": True},
+        {"model.num_frames": 4, "pvdnet.bimnet_checkpoint": None, "pvdnet.allow_untrained_bimnet": True},
     ),
-    "DBN": ("deblur_devil/tiny_dbn.yaml", {}),
+    "DBN": ("deblur_devil/tiny_dbn.yaml", {"data.train_batch_size": 4}),  # four crops of each window
 }
 
 
