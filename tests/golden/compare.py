@@ -104,8 +104,8 @@ def _kind(name: str) -> str:
     return name.partition(".")[0]
 
 
-# Subject -> what flipped ReLUs change, in the rounding of Winograd's convolution: in FlowNet1S 5e-4 at most was seen,
-# in FlowDBN 2e-3. All other training steps pass without it.
+# Subject -> what flipped ReLUs change, in the rounding of Winograd's convolution: at most 5e-4 was seen in
+# FlowNet1S, 2e-3 in FlowDBN. All other training steps pass without it.
 _FLIPPED = {"flow_train_step": 1e-3, "DBN_train_step": 3e-3}
 _NORMS = re.compile(r"gradnorm|grad_norm|grad_l2|grad_total_norm|total_grad_norm")
 
