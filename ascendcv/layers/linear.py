@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from ascendcv.layers.saving import serializable
+from ascendcv.ops.linear import linear
 
 
 @serializable("ascendcv")
@@ -36,10 +37,8 @@ class Linear(keras.Layer):
         return (*input_shape[:-1], self.units)
 
     def call(self, x):
-        shape = ops.shape(x)
-        rows = ops.reshape(ops.cast(x, self.compute_dtype), (-1, shape[-1]))
-        # Not by `matmul`, which makes float64 float32 on PyTorch.
-        y = rows @ ops.cast(self.kernel, self.compute_dtype)
-        if self.use_bias:
-            y = y + ops.cast(self.bias, self.compute_dtype)
-        return ops.reshape(y, (*shape[:-1], self.units))
+        return linear(ops.cast(x, self.compute_dtype), *self.weights_for(self.compute_dtype))
+
+    def weights_for(self, dtype: str):
+        """Kernel and bias (None without one) in `dtype`, as operations take them."""
+        return ops.cast(self.kernel, dtype), ops.cast(self.bias, dtype) if self.use_bias else None

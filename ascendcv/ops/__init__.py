@@ -18,6 +18,7 @@ _MODULES = {
     "correlation": ("correlation", "spatial_correlation"),
     "deform_attn": ("deform_attn",),
     "deform_conv": ("deform_conv2d",),
+    "feed_forward": ("feed_forward",),
     "pixel_volume": ("pixel_volume",),
     "pool": ("avg_pool2d", "max_pool2d"),
     "registry": ("available", "explain", "implementation"),
@@ -26,6 +27,7 @@ _MODULES = {
     "shuffle": ("pixel_shuffle", "pixel_unshuffle"),
     "sobel": ("sobel",),
     "warp": ("warp",),
+    "window_attention": ("window_attention",),
 }
 
 __getattr__, __all__ = lazy_names(

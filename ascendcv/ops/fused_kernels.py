@@ -13,6 +13,9 @@ from keras import ops
 from ascendcv.ops import registry
 from ascendcv.ops.conv2d import FEW_OUTPUTS
 from ascendcv.ops.deform_conv import both_axes
+from ascendcv.ops.feed_forward import composed as composed_feed_forward
+from ascendcv.ops.layer_norm import layer_norm
+from ascendcv.ops.linear import linear
 
 _library: Any = None  # the loaded library: a module whose functions TensorFlow makes
 
@@ -118,6 +121,79 @@ def _deform_attn_gradient(op, grad_y):
     return _library.ascendcv_deform_attn_grad(*op.inputs, grad_y, **attributes)
 
 
+def window_attention(x, norm, qkv, table, projection, *, window, heads, shifted, scale, epsilon):
+    """As `ascendcv.ops.window_attention.composed`."""
+    (qkv_kernel, qkv_bias), channels = qkv, x.shape[-1]
+    y = _library.ascendcv_window_attention(
+        x=_float32(x),
+        gamma=_float32(norm[0]),
+        beta=_float32(norm[1]),
+        qkv_kernel=_float32(qkv_kernel),
+        qkv_bias=tf.zeros([3 * channels]) if qkv_bias is None else _float32(qkv_bias),
+        table=_float32(table),
+        projection_kernel=_float32(projection[0]),
+        projection_bias=_float32(projection[1]),
+        window=list(window),
+        shifted=shifted,
+        heads=heads,
+        scale=scale,
+        epsilon=epsilon,
+    )
+    return ops.cast(y, x.dtype)
+
+
+@tf.RegisterGradient("Ascendcv>WindowAttention")
+def _window_attention_gradient(op, grad_y):
+    """The kernel's for the attention, between those of the norm and of the two products."""
+    x, gamma, beta, qkv_kernel, qkv_bias, table, projection_kernel, _ = op.inputs
+    with tf.GradientTape() as tape:
+        tape.watch([x, gamma, beta])
+        normed = layer_norm(x, gamma, beta, op.get_attr("epsilon"))
+    options = {name: op.get_attr(name) for name in ("window", "shifted", "heads", "scale")}
+    attended, grad_qkv, grad_beside, grad_table = _library.ascendcv_window_attention_grad(
+        qkv=linear(normed, qkv_kernel, qkv_bias),
+        beside=qkv_bias,
+        table=table,
+        grad_y=linear(grad_y, tf.transpose(projection_kernel)),
+        **options,
+    )
+    grads_of_norm = tape.gradient(normed, [x, gamma, beta], linear(grad_qkv, tf.transpose(qkv_kernel)))
+    rows, grad_rows = _rows(grad_qkv), _rows(grad_y)
+    return (
+        grad_y + grads_of_norm[0],
+        *grads_of_norm[1:],
+        tf.matmul(_rows(normed), rows, transpose_a=True),
+        tf.reduce_sum(rows, 0) + grad_beside,
+        grad_table,
+        tf.matmul(_rows(attended), grad_rows, transpose_a=True),
+        tf.reduce_sum(grad_rows, 0),
+    )
+
+
+def _rows(x):
+    """[..., C] -> [rows, C]."""
+    return tf.reshape(x, [-1, x.shape[-1]])
+
+
+def feed_forward(x, first, second, norm, *, epsilon):
+    """As `ascendcv.ops.feed_forward.composed`."""
+    gamma, beta = (tf.zeros([0]), tf.zeros([0])) if norm is None else norm
+    weights = [_float32(weight) for weight in (gamma, beta, *first, *second)]
+    return ops.cast(_library.ascendcv_feed_forward(_float32(x), *weights, epsilon=epsilon), x.dtype)
+
+
+@tf.RegisterGradient("Ascendcv>FeedForward")
+def _feed_forward_gradient(op, grad_y):
+    """The composed operation's, which computes the hidden channels once more instead of keeping them."""
+    inputs = list(op.inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        x, gamma, beta, *weights = inputs
+        norm = None if gamma.shape == [0] else (gamma, beta)
+        y = composed_feed_forward(x, weights[:2], weights[2:], norm, epsilon=op.get_attr("epsilon"))
+    return tape.gradient(y, inputs, grad_y, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
 def check() -> list[str]:
     """Runs each kernel on small random cases beside the composed operation; a line for each operation.
 
@@ -133,6 +209,7 @@ def check() -> list[str]:
         options = {"activation": 0.1, "residual": image, "residual_place": "before"}
         return [random(1, 9, 17, channels), random(taps, taps, channels, outputs) / taps, random(outputs)], options
 
+    features, norm = random(1, 2, 7, 9, 8), (random(8), random(8))
     grid = {"stride": 1, "padding": 1, "dilation": 1, "groups": 1, "deformable_groups": 2}
     cases = [
         ("conv2d", *convolution(16, 3, 24)),
@@ -147,6 +224,16 @@ def check() -> list[str]:
             "deform_attn",
             [random(1, 2, 5, 6, 8), random(1, 2, 5, 6, 16), 2 * random(1, 2, 5, 6, 72)],
             {"attention_heads": 2, "deformable_groups": 2, "kernel_size": 3},
+        ),
+        (
+            "window_attention",
+            [features, norm, (random(8, 24), random(24)), random(75, 2), (random(8, 8), random(8))],
+            {"window": (2, 3, 3), "heads": 2, "shifted": True, "scale": 0.5, "epsilon": 1e-5},
+        ),
+        (
+            "feed_forward",
+            [features, (random(8, 16), random(16)), (random(16, 8) / 4, random(8)), norm],
+            {"epsilon": 1e-5},
         ),
         ("correlation", [random(1, 9, 17, 8)] * 2, {"patch_size": (9, 9), "dilation": (1, 1), "scale": 0.125}),
     ]

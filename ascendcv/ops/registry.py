@@ -28,6 +28,8 @@ OPERATIONS = {
     "deform_conv2d": "ascendcv.ops.deform_conv:composed",
     "deform_attn": "ascendcv.ops.deform_attn:composed",
     "correlation": "ascendcv.ops.correlation:composed",
+    "window_attention": "ascendcv.ops.window_attention:composed",
+    "feed_forward": "ascendcv.ops.feed_forward:composed",
 }
 
 # operation -> (vendor's module, our adapter to it)
@@ -36,7 +38,7 @@ VENDOR_OPERATIONS = {
 }
 
 # Their kernels serve processors only: GPUs have fast ones of their own, which the composed operations call.
-FOR_PROCESSORS = ("conv2d",)
+FOR_PROCESSORS = ("conv2d", "window_attention", "feed_forward")
 
 IMPLEMENTATIONS = ("tf", "fused", "npu")
 

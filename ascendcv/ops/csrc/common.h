@@ -103,6 +103,44 @@ inline float sum(Vector<N> v) {
     return sum<N / 2>(sum_halves<N>(v));
 }
 
+// ---- Vectors of which only the first `count` lanes exist in memory; the others are 0 ----
+
+template <int N>
+inline Vector<N> load_first(const float* p, int64_t count) {
+  Vector<N> v{};
+#ifdef __AVX512F__
+  if constexpr (N == 16) return _mm512_maskz_loadu_ps((1u << count) - 1, p);
+#endif
+  std::memcpy(&v, p, count * sizeof *p);
+  return v;
+}
+
+template <int N>
+inline void store_first(float* p, Vector<N> v, int64_t count) {
+#ifdef __AVX512F__
+  if constexpr (N == 16) return _mm512_mask_storeu_ps(p, (1u << count) - 1, v);
+#endif
+  std::memcpy(p, &v, count * sizeof *p);
+}
+
+using Lanes = Vector<kLanes>;
+
+template <bool Whole>
+inline Lanes load_lanes(const float* p, int64_t count) {
+  if constexpr (Whole)
+    return load<kLanes>(p);
+  else
+    return load_first<kLanes>(p, count);
+}
+
+template <bool Whole>
+inline void store_lanes(float* p, Lanes v, int64_t count) {
+  if constexpr (Whole)
+    store<kLanes>(p, v);
+  else
+    store_first<kLanes>(p, v, count);
+}
+
 inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 inline int64_t divide_up(int64_t n, int64_t divisor) { return (n + divisor - 1) / divisor; }
 

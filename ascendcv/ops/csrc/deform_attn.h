@@ -13,6 +13,7 @@
 #include <limits>
 #include <utility>
 
+#include "dense.h"
 #include "sampling.h"
 
 namespace ascendcv {
@@ -122,26 +123,6 @@ class Plans {
   const Unit unit_;
   std::vector<std::unique_ptr<Plan>> plans_;
 };
-
-// exp(x) for x <= 0 to within two units in the last place (Cody and Waite's reduction, Cephes' polynomial).
-inline Vector<kLanes> exponential(Vector<kLanes> x) {
-  typedef int32_t Integers __attribute__((vector_size(sizeof(int32_t) * kLanes)));
-  const Vector<kLanes> lowest = Vector<kLanes>{} - 87.0f;
-  x = x < lowest ? lowest : x;
-  const Integers n = __builtin_convertvector(x * 1.44269504f - 0.5f, Integers);  // to nearest, as x <= 0
-  const Vector<kLanes> k = __builtin_convertvector(n, Vector<kLanes>);
-  const Vector<kLanes> r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
-  Vector<kLanes> p = 1.9875691500e-4f * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  const Integers power = (n + 127) << 23;
-  Vector<kLanes> factor;
-  std::memcpy(&factor, &power, sizeof factor);
-  return p * factor;
-}
 
 // Softmax over the places of weights[places, row], kLanes heads at a time; row is a multiple of kLanes.
 void softmax(float* weights, int64_t places, int64_t row) {

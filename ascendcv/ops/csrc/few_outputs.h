@@ -9,7 +9,6 @@ namespace ascendcv {
 namespace few_outputs {
 
 using winograd::Finish;
-using winograd::Lanes;
 using winograd::Shape;
 
 constexpr int64_t kMostOutputs = 4;
@@ -22,7 +21,7 @@ inline void add_row(const float* x, int64_t pixel_stride, int64_t count, const f
                     Lanes (&sums)[Pixels][Outputs]) {
   Lanes pixels[Pixels + Taps - 1];
 #pragma GCC unroll 16
-  for (int i = 0; i < Pixels + Taps - 1; ++i) pixels[i] = winograd::load_lanes<Whole>(x + i * pixel_stride, count);
+  for (int i = 0; i < Pixels + Taps - 1; ++i) pixels[i] = load_lanes<Whole>(x + i * pixel_stride, count);
 #pragma GCC unroll 16
   for (int i = 0; i < Pixels; ++i) __builtin_prefetch(x + (i + 2 * Pixels + Taps - 1) * pixel_stride);
 #pragma GCC unroll 16

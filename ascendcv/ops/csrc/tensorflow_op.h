@@ -81,6 +81,10 @@ inline absl::Status allocate_gradients(tensorflow::OpKernelContext* context, ten
   return absl::OkStatus();
 }
 
+// The kernel of the op `name`, for processors alone.
+#define ASCENDCV_REGISTER_CPU(name, Operation) \
+  REGISTER_KERNEL_BUILDER(Name(name).Device(tensorflow::DEVICE_CPU), Kernel<Operation, &Operation::compute>)
+
 #define ASCENDCV_REGISTER_ON(name, Operation, type, device)                                                  \
   REGISTER_KERNEL_BUILDER(Name(name).Device(type), Kernel<Operation, &Operation::forward<device>>);          \
   REGISTER_KERNEL_BUILDER(Name(name "Grad").Device(type), Kernel<Operation, &Operation::backward<device>>)

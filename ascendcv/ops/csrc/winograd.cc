@@ -173,9 +173,6 @@ struct KernelGradient {
   }
 };
 
-#define ASCENDCV_REGISTER_CPU(name, Operation) \
-  REGISTER_KERNEL_BUILDER(Name(name).Device(tensorflow::DEVICE_CPU), Kernel<Operation, &Operation::compute>)
-
 ASCENDCV_REGISTER_CPU("Ascendcv>Conv2D", Convolution);
 ASCENDCV_REGISTER_CPU("Ascendcv>Conv2DInputGrad", InputGradient);
 ASCENDCV_REGISTER_CPU("Ascendcv>Conv2DKernelGrad", KernelGradient);

@@ -100,8 +100,8 @@ class GuidedDeformAttn(keras.Layer):
             kernel_size=self.kernel_size,
             impl=self.impl,
         )
-        aligned = self.proj["1"](aligned)
-        return aligned + self.mlp["1"](aligned), [_mean_flow(slot) for slot in ops.split(offset, 2, axis=-1)]
+        aligned = self.mlp["1"].added_to(self.proj["1"](aligned))
+        return aligned, [_mean_flow(slot) for slot in ops.split(offset, 2, axis=-1)]
 
     def _offset(self, q, warped, flows):
         """[N, 2, H, W, slots * positions * 2]: pairs (dy, dx); slot 0 is the same frame of the clip before.

@@ -16,7 +16,6 @@ from keras import ops
 from ascendcv.layers.frame_conv import FrameConv
 from ascendcv.layers.saving import serializable
 from ascendcv.ops.resize import resize
-from ascendcv.ops.windows import shifted_window_mask
 from ascendvsr.layers.flow_blocks import head_dtype
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.turns import in_turn
@@ -223,20 +222,18 @@ class RVRT(Network):
             rgb = clip[..., :3]
             small = self.at_feature_size(rgb)
             flows = flow(small)
-            rows, columns = ops.shape(small)[2:4]
-            masks = [shifted_window_mask(rows, columns, w) for w in (self.frame_window, self.clip_window)]
 
             features: dict[str, list] = {"shallow": []}
             for frames in clips_of(clip):
-                features["shallow"].append(shallow(in_turn(frames, features["shallow"]), masks[0]))
+                features["shallow"].append(shallow(in_turn(frames, features["shallow"])))
             guides: dict = {}
             for branch in BRANCHES:
                 steps = (begin[branch], go_on[branch])
-                features[branch] = self._propagate(branch, steps, features, flows, guides, masks[1])
+                features[branch] = self._propagate(branch, steps, features, flows, guides)
             clips: list = []
             for index, frames in enumerate(clips_of(rgb)):
                 of_clip = [branch[index] for branch in features.values()]
-                clips.append(reconstruct(of_clip, in_turn(frames, clips), masks[0]))
+                clips.append(reconstruct(of_clip, in_turn(frames, clips)))
             restored = ops.concatenate(clips, axis=1)[:, :count]
             return restored[:, :, : height * self.scale, : width * self.scale] if self.size == "pad" else restored
 
@@ -264,16 +261,14 @@ class RVRT(Network):
         flow = ops.unstack(flow, 2 * (count - 1), axis=1)
         return {"forward": flow[: count - 1], "backward": flow[: count - 2 : -1]}
 
-    def _shallow(self, clip, mask):
+    def _shallow(self, clip):
         """[N, T, H, W, in_channels] -> features [N, T, h, w, C] of each frame alone."""
         if self.scale == 4:
-            return self.feat_extract(clip, mask)
+            return self.feat_extract(clip)
         x = self.feat_extract["3"](self.feat_extract["1"](clip))
-        return self.feat_extract["6"](x, mask)
+        return self.feat_extract["6"](x)
 
-    def _propagate(
-        self, branch: str, steps, features: dict[str, list], flows: dict[str, list], guides, mask
-    ) -> list:
+    def _propagate(self, branch: str, steps, features: dict[str, list], flows: dict[str, list], guides) -> list:
         """What a branch makes of the clips, in order of time.
 
         Args:
@@ -289,23 +284,23 @@ class RVRT(Network):
         given = [reversed_clips(clips) if backward else clips for clips in features.values()]
         clips = list(zip(*given, strict=True))  # for each clip its features of all branches so far
 
-        result = [begin(clips[0], mask)]
+        result = [begin(clips[0])]
         for index in range(1, len(clips)):
             if turn == "1":
                 guide = flows[direction][2 * index - 2 : 2 * index + 1]
             else:
                 guide = guides[direction][index - 1]
-            propagated, guide = go_on(clips[index], clips[index - 1][-1], result[-1], guide, mask)
+            propagated, guide = go_on(clips[index], clips[index - 1][-1], result[-1], guide)
             if turn == "1":
                 guides.setdefault(direction, []).append(guide)
             result.append(propagated)
         return reversed_clips(result) if backward else result
 
-    def _begin(self, branch: str, clip: Sequence, mask):
+    def _begin(self, branch: str, clip: Sequence):
         """What a branch makes of its first clip, whose features of the branches so far are given."""
-        return self.backbone[branch](ops.concatenate([*clip, ops.zeros_like(clip[-1])], axis=-1), mask)
+        return self.backbone[branch](ops.concatenate([*clip, ops.zeros_like(clip[-1])], axis=-1))
 
-    def _go_on(self, branch: str, clip: Sequence, before, propagated, guide: Sequence, mask):
+    def _go_on(self, branch: str, clip: Sequence, before, propagated, guide: Sequence):
         """What a branch makes of another clip, and the updated flows.
 
         Args:
@@ -318,11 +313,11 @@ class RVRT(Network):
         flows = two_clip_flows(*guide) if branch.endswith("_1") else guide
         warped = [warp_clip(propagated, flows[0]), warp_clip(ops.flip(propagated, 1), flows[1])]
         aligned, flows = self.deform_align[branch](clip[-1], before, propagated, warped, flows)
-        return aligned + self.backbone[branch](ops.concatenate([*clip, aligned], axis=-1), mask), flows
+        return aligned + self.backbone[branch](ops.concatenate([*clip, aligned], axis=-1)), flows
 
-    def _reconstruct(self, features: list, rgb, mask):
+    def _reconstruct(self, features: list, rgb):
         """The features of all branches and the frames of a clip -> its restored frames."""
-        x = self.reconstruction(ops.concatenate(features, axis=-1), mask)
+        x = self.reconstruction(ops.concatenate(features, axis=-1))
         x = self.conv_before_upsampler["0"](x)
         x = shuffle(self.upsampler["0"](x))
         x = shuffle(self.upsampler["5"](x))

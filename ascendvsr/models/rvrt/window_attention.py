@@ -7,16 +7,12 @@ from keras import ops
 from ascendcv.layers.frame_conv import FrameConv
 from ascendcv.layers.linear import Linear
 from ascendcv.layers.saving import serializable
-from ascendcv.ops import registry
-from ascendcv.ops.windows import (
-    cyclic_shift,
-    pad_to_windows,
-    relative_position_index,
-    window_partition,
-    window_reverse,
-)
+from ascendcv.ops.feed_forward import feed_forward
+from ascendcv.ops.window_attention import window_attention
+from ascendcv.ops.windows import relative_position_index
 
 Window = tuple[int, int, int]
+EPSILON = 1e-5  # of layer normalizations
 
 
 @serializable("ascendvsr")
@@ -36,8 +32,8 @@ class RSTBWithInputConv(keras.Layer):
         use_checkpoint_attn, use_checkpoint_ffn: compute the attention or feed-forward parts once more in the
             backward pass instead of keeping what is inside them.
 
-    `call(x, shift_mask)`: [B, D, H, W, C] -> [B, D, H, W, dim]; D should be a multiple of the window's frames, H
-    and W are free. `shift_mask` is that of `ascendcv.ops.windows.shifted_window_mask` for H, W and the window.
+    `call(x)`: [B, D, H, W, C] -> [B, D, H, W, dim]; D should be a multiple of the window's frames, H
+    and W are free.
 
     Source: RVRT `RSTBWithInputConv`.
     """
@@ -81,13 +77,13 @@ class RSTBWithInputConv(keras.Layer):
         for layer in (self.main["3"], *self.main["5"], self.main["7"]):
             layer.build(shape)
 
-    def compute_output_shape(self, x_shape, shift_mask_shape):
+    def compute_output_shape(self, x_shape):
         return (*x_shape[:-1], self.main["1"].filters)
 
-    def call(self, x, shift_mask):
+    def call(self, x):
         x = self.main["3"](self.main["1"](x))
         for block in self.main["5"]:
-            x = block(x, shift_mask)
+            x = block(x)
         return self.main["7"](x)
 
 
@@ -104,11 +100,11 @@ class RSTB(keras.Layer):
         self.residual_group.build(x_shape)
         self.linear.build(x_shape)
 
-    def compute_output_shape(self, x_shape, shift_mask_shape):
+    def compute_output_shape(self, x_shape):
         return x_shape
 
-    def call(self, x, shift_mask):
-        return x + self.linear(self.residual_group(x, shift_mask))
+    def call(self, x):
+        return x + self.linear(self.residual_group(x))
 
 
 @serializable("ascendvsr")
@@ -123,21 +119,18 @@ class STG(keras.Layer):
         for block in self.blocks:
             block.build(x_shape)
 
-    def compute_output_shape(self, x_shape, shift_mask_shape):
+    def compute_output_shape(self, x_shape):
         return x_shape
 
-    def call(self, x, shift_mask):
+    def call(self, x):
         for block in self.blocks:
-            x = block(x, shift_mask)
+            x = block(x)
         return x
 
 
 @serializable("ascendvsr")
 class STL(keras.Layer):
-    """Swin Transformer layer: attention inside windows, then a feed-forward part, each after a norm, each residual.
-
-    Features are padded with zeros to whole windows after the norm; the padded tokens take part in the attention.
-    """
+    """Swin Transformer layer: attention inside windows, then feed-forward, each after a norm, each residual."""
 
     def __init__(
         self,
@@ -154,11 +147,8 @@ class STL(keras.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.window = window
-        # Never in time: a clip is one window long, or the window one frame.
-        self.shift = (window[1] // 2, window[2] // 2) if shifted else (0, 0)
         self.norm1 = layer_norm()
-        self.attn = WindowAttention(dim, num_heads, window, qkv_bias, qk_scale)
+        self.attn = WindowAttention(dim, num_heads, window, shifted, qkv_bias, qk_scale)
         self.norm2 = layer_norm()
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.use_checkpoint_attn = use_checkpoint_attn
@@ -168,47 +158,52 @@ class STL(keras.Layer):
         for layer in (self.norm1, self.attn, self.norm2, self.mlp):
             layer.build(x_shape)
 
-    def compute_output_shape(self, x_shape, shift_mask_shape):
+    def compute_output_shape(self, x_shape):
         return x_shape
 
-    def call(self, x, shift_mask):
+    def call(self, x):
         attend = keras.remat(self._attend) if self.use_checkpoint_attn else self._attend
         feed_forward = keras.remat(self._feed_forward) if self.use_checkpoint_ffn else self._feed_forward
-        x = x + attend(x, shift_mask)
-        return x + feed_forward(x)
+        return feed_forward(attend(x))
 
-    def _attend(self, x, shift_mask):
-        _, frames, height, width, _ = ops.shape(x)
-        down, right = self.shift
-        x = pad_to_windows(self.norm1(x), self.window)
-        _, _, padded_height, padded_width, _ = ops.shape(x)
-        if down:
-            x = cyclic_shift(x, -down, -right)
-        windows = self.attn(window_partition(x, self.window), shift_mask if down else None)
-        x = window_reverse(windows, self.window, frames, padded_height, padded_width)
-        if down:
-            x = cyclic_shift(x, down, right)
-        return x[:, :, :height, :width]
+    def _attend(self, x):
+        return self.attn.added_to(x, self.norm1)
 
     def _feed_forward(self, x):
-        return self.mlp(self.norm2(x))
+        return self.mlp.added_to(x, self.norm2)
 
 
 @serializable("ascendvsr")
 class WindowAttention(keras.Layer):
-    """Self-attention with several heads inside windows, with a learnt bias for each difference of places.
+    """The weights of self-attention inside windows, with a learned bias for each difference of places.
 
-    `call(x, shift_mask)`: [B * windows, tokens, C] -> the same shape; `shift_mask` [windows, 1, tokens, tokens] is
-    added to the scores, or None.
+    Args:
+        dim: channels.
+        num_heads: that they are divided among.
+        window: (frames, rows, columns).
+        shifted: whether windows are shifted by half of their rows and columns. Never in time: a clip is one window
+            long, or the window one frame.
+        qkv_bias: whether queries, keys and values have a bias.
+        qk_scale: what scores are multiplied by; None: 1 / sqrt(channels of a head).
     """
 
-    def __init__(self, dim: int, num_heads: int, window: Window, qkv_bias: bool, qk_scale: float | None, **kwargs):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        window: Window,
+        shifted: bool,
+        qkv_bias: bool,
+        qk_scale: float | None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if dim % num_heads:
             raise ValueError(f"{dim} channels cannot be divided among {num_heads} heads")
         self.num_heads = num_heads
         self.scale = qk_scale or (dim // num_heads) ** -0.5
         self.window = window
+        self.shifted = shifted
         self.qkv_self = Linear(3 * dim, use_bias=qkv_bias)
         self.proj = Linear(dim)
 
@@ -227,36 +222,26 @@ class WindowAttention(keras.Layer):
         self.qkv_self.build(x_shape)
         self.proj.build(x_shape)
 
-    def compute_output_shape(self, x_shape, shift_mask_shape=None):
-        return x_shape
-
-    def call(self, x, shift_mask=None):
-        _, tokens, channels = x.shape
-        qkv = ops.reshape(self.qkv_self(x), (-1, tokens, 3, self.num_heads, channels // self.num_heads))
-        q, k, v = ops.unstack(
-            ops.transpose(qkv, (2, 0, 3, 1, 4)), 3
-        )  # [B * windows, heads, tokens, C / heads] each
-        scores = ops.matmul(q * self.scale, ops.swapaxes(k, -2, -1)) + self._position_bias(scores_dtype=q.dtype)
-        if shift_mask is not None:
-            windows = ops.shape(shift_mask)[0]
-            scores = ops.reshape(scores, (-1, windows, self.num_heads, tokens, tokens)) + ops.cast(
-                shift_mask, q.dtype
-            )
-            scores = ops.reshape(scores, (-1, self.num_heads, tokens, tokens))
-        y = ops.transpose(ops.matmul(ops.softmax(scores), v), (0, 2, 1, 3))
-        return self.proj(ops.reshape(y, (-1, tokens, channels)))
-
-    def _position_bias(self, scores_dtype: str):
-        """[heads, tokens, tokens]."""
-        index = relative_position_index(self.window)
-        # Along axis 1, because TensorFlow's gradient of taking rows is sparse.
-        bias = ops.take(ops.transpose(self.relative_position_bias_table), index.ravel(), axis=1)
-        return ops.cast(ops.reshape(bias, (self.num_heads, *index.shape)), scores_dtype)
+    def added_to(self, x, norm: keras.Layer):
+        """x + the attention of norm(x); [B, D, H, W, C]."""
+        dtype = self.compute_dtype
+        return window_attention(
+            x,
+            _gamma_and_beta(norm, dtype),
+            self.qkv_self.weights_for(dtype),
+            ops.cast(self.relative_position_bias_table, dtype),
+            self.proj.weights_for(dtype),
+            window=self.window,
+            heads=self.num_heads,
+            shifted=self.shifted,
+            scale=self.scale,
+            epsilon=EPSILON,
+        )
 
 
 @serializable("ascendvsr")
 class Mlp(keras.Layer):
-    """fc2(GELU(fc1(x))), with the exact GELU."""
+    """The weights of fc2(GELU(fc1(x))), with the exact GELU."""
 
     def __init__(self, dim: int, hidden: int, **kwargs):
         super().__init__(**kwargs)
@@ -267,19 +252,22 @@ class Mlp(keras.Layer):
         self.fc1.build(x_shape)
         self.fc2.build((*x_shape[:-1], self.fc1.units))
 
-    def compute_output_shape(self, x_shape):
-        return (*x_shape[:-1], self.fc2.units)
-
-    def call(self, x):
-        return self.fc2(_gelu(self.fc1(x)))
-
-
-def _gelu(x):
-    """The exact GELU. (Keras's takes `erfc`, which is several times slower than `erf` on CPUs.)"""
-    erf = registry.substitute("erf") or ops.erf
-    return x * (0.5 + 0.5 * erf(x * 0.5**0.5))
+    def added_to(self, x, norm: keras.Layer | None = None):
+        """x + fc2(GELU(fc1(norm(x)))); [..., C]."""
+        dtype = self.compute_dtype
+        return feed_forward(
+            x,
+            self.fc1.weights_for(dtype),
+            self.fc2.weights_for(dtype),
+            None if norm is None else _gamma_and_beta(norm, dtype),
+            epsilon=EPSILON,
+        )
 
 
 def layer_norm() -> keras.Layer:
     """torch.nn.LayerNorm, whose epsilon is not Keras's."""
-    return keras.layers.LayerNormalization(epsilon=1e-5)
+    return keras.layers.LayerNormalization(epsilon=EPSILON)
+
+
+def _gamma_and_beta(norm: keras.Layer, dtype: str):
+    return ops.cast(norm.gamma, dtype), ops.cast(norm.beta, dtype)

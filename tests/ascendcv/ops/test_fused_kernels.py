@@ -16,6 +16,8 @@ from ascendcv.ops import registry
 from ascendcv.ops.correlation import correlation, spatial_correlation
 from ascendcv.ops.deform_attn import deform_attn
 from ascendcv.ops.deform_conv import deform_conv2d
+from ascendcv.ops.feed_forward import feed_forward
+from ascendcv.ops.window_attention import window_attention
 from ascendcv.utils.errors import InputError
 from tests.support import PROJECT
 
@@ -170,6 +172,68 @@ def test_deformable_attention(batch, frames, height, width, heads_and_groups, de
     assert_same(function, arguments, tolerance=3e-5)
 
 
+# So many channels at least: two or three random ones may be so nearly equal that the norm magnifies their rounding.
+NORMED = 6
+WINDOWS = st.tuples(st.integers(1, 2), st.sampled_from([1, 2, 3, 8]), st.sampled_from([1, 2, 5, 8]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    windows_in_time=st.integers(1, 2),
+    height=SIDES,
+    width=st.sampled_from([1, 2, 3, 8, 9, 17]),
+    window=WINDOWS,
+    heads=st.sampled_from([1, 2, 3]),
+    depth=st.sampled_from([1, 3, 4, 11, 16, 24]),
+    shifted=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_window_attention(batch, windows_in_time, height, width, window, heads, depth, shifted, seed):
+    channels, frames = heads * depth, windows_in_time * window[0]
+    assume(channels >= NORMED)
+    arguments = [random(batch, frames, height, width, channels, seed=seed)]
+    arguments += attention_weights(channels, heads, window, seed)
+
+    def function(x, gamma, beta, kernel, bias, table, projection, projection_bias, impl):
+        return window_attention(
+            x, (gamma, beta), (kernel, bias), table, (projection, projection_bias),
+            window=window, heads=heads, shifted=shifted, impl=impl,
+        )  # fmt: skip
+
+    assert_same(function, arguments, tolerance=3e-5)
+
+
+def attention_weights(channels: int, heads: int, window: tuple[int, int, int], seed: int) -> list[np.ndarray]:
+    """Of norm, queries, keys and values, biases and projection."""
+    biases = int(np.prod([2 * side - 1 for side in window]))
+    shapes = [(channels,), (channels,), (channels, 3 * channels), (3 * channels,), (biases, heads)]
+    shapes += [(channels, channels), (channels,)]
+    scales = [1, 1, channels**-0.5, 1, 1, channels**-0.5, 1]
+    return [random(*shape, seed=seed + i, scale=scales[i]) for i, shape in enumerate(shapes)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    tokens=st.sampled_from([1, 2, 95, 96, 97, 200]),
+    channels=st.sampled_from([1, 3, 6, 16, 17, 33, 170]),
+    hidden=st.sampled_from([1, 5, 16, 64, 65, 330]),
+    normed=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_feed_forward(tokens, channels, hidden, normed, seed):
+    assume(not normed or channels >= NORMED)
+    shapes = [(1, tokens, channels), (channels, hidden), (hidden,), (hidden, channels), (channels,)]
+    shapes += [(channels,), (channels,)] if normed else []
+    scales = [1, channels**-0.5, 1, hidden**-0.5, 1, 1, 1]
+    arguments = [random(*shape, seed=seed + i, scale=scales[i]) for i, shape in enumerate(shapes)]
+
+    def function(x, kernel, bias, second_kernel, second_bias, *norm, impl):
+        return feed_forward(x, (kernel, bias), (second_kernel, second_bias), norm or None, impl=impl)
+
+    assert_same(function, arguments, tolerance=3e-5)
+
+
 def test_large_scores_leave_the_softmax_finite():
     q, kv = random(1, 2, 4, 4, 8, scale=50.0), random(1, 2, 4, 4, 16, seed=1, scale=50.0)
     offset = offsets("near", 1, 2, 4, 4, 2 * 2 * 18)
@@ -178,6 +242,21 @@ def test_large_scores_leave_the_softmax_finite():
         return deform_attn(q, kv, offset, attention_heads=2, deformable_groups=2, impl=impl)
 
     assert_same(function, [q, kv, offset], tolerance=2e-4)
+
+
+def test_large_scores_leave_the_softmax_of_windows_finite():
+    x, weights = random(1, 2, 9, 9, 8), attention_weights(8, 2, (2, 8, 8), 0)
+    table = weights.pop(4)
+    table[::2] = 200
+
+    def function(x, gamma, beta, kernel, bias, projection, projection_bias, impl):
+        biases = tf.constant(table, x.dtype)
+        return window_attention(
+            x, (gamma, beta), (kernel, bias), biases, (projection, projection_bias),
+            window=(2, 8, 8), heads=2, shifted=True, impl=impl,
+        )  # fmt: skip
+
+    assert_same(function, [x, *weights], tolerance=2e-4)
 
 
 @pytest.mark.parametrize("wild", [np.nan, np.inf, -np.inf, 1e30, -1e30, 3e9])
@@ -210,6 +289,15 @@ def test_empty_tensors():
         lambda q, kv, offset, impl: deform_attn(q, kv, offset, attention_heads=2, deformable_groups=2, impl=impl),
         [random(0, 2, 3, 4, 4), random(0, 2, 3, 4, 8), random(0, 2, 3, 4, 72)],
     )
+    assert_same(
+        lambda x, g, b, k, c, t, p, d, impl: window_attention(
+            x, (g, b), (k, c), t, (p, d), window=(2, 2, 2), heads=2, impl=impl
+        ),
+        [random(0, 2, 3, 4, 4), *attention_weights(4, 2, (2, 2, 2), 0)],
+    )
+    assert_same(
+        lambda x, k, b, impl: feed_forward(x, (k, b), (k, b), impl=impl), [random(0, 4), random(4, 4), random(4)]
+    )
 
 
 def test_an_image_without_rows_gives_the_bias():
@@ -238,6 +326,25 @@ def test_float64_is_refused_by_name_and_composed_by_auto():
     assert deform_conv2d(*arguments).dtype == tf.float64
     with pytest.raises(InputError, match="float64"):
         deform_conv2d(*arguments, impl="fused")
+
+
+def test_attention_s_weights_of_wrong_shapes_are_refused_not_read():
+    kernels, weights = registry.resolve("window_attention", "fused"), attention_weights(4, 2, (2, 2, 2), 0)
+    options = {"window": (2, 2, 2), "heads": 2, "shifted": True, "scale": 1.0, "epsilon": 1e-5}
+
+    def attend(x, gamma, beta, kernel, bias, table, projection, projection_bias):
+        return kernels(x, (gamma, beta), (kernel, bias), table, (projection, projection_bias), **options)
+
+    for wrong in range(len(weights)):
+        arguments = [weight[:-1] if i == wrong else weight for i, weight in enumerate(weights)]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="should be"):
+            attend(random(1, 2, 4, 4, 4), *arguments)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="3 frames"):
+        attend(random(1, 3, 4, 4, 4), *weights)
+    kernels = registry.resolve("feed_forward", "fused")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"weight 5 should be \[6,4\]"):
+        x, bias = random(3, 4), random(4)
+        kernels(x, (random(4, 6), random(6)), (random(5, 4), bias), None, epsilon=1e-5)
 
 
 def test_sizes_may_be_unknown_in_a_graph():
@@ -305,7 +412,7 @@ print(digest())
 
 
 def digest() -> str:
-    """Of the values and gradients of the three operations."""
+    """Of the values and gradients of the operations."""
     image = [random(2, 37, 45, 32, seed=seed) for seed in range(2)]
     cases = [
         (lambda x, o, k, m, b: deform_conv2d(x, o, k, m, b, deformable_groups=2, impl="fused"),
@@ -313,6 +420,11 @@ def digest() -> str:
         (lambda a, b: correlation(a, b, impl="fused"), image),
         (lambda q, kv, o: deform_attn(q, kv, o, attention_heads=4, deformable_groups=4, impl="fused"),
          [random(2, 2, 9, 20, 16), random(2, 2, 9, 20, 32), offsets("near", 2, 2, 9, 20, 144)]),
+        (lambda x, g, b, k, c, t, p, d: window_attention(
+            x, (g, b), (k, c), t, (p, d), window=(2, 8, 8), heads=3, shifted=True, impl="fused"),
+         [random(2, 2, 37, 45, 24), *attention_weights(24, 3, (2, 8, 8), 1)]),
+        (lambda x, k, b, m, c: feed_forward(x, (k, b), (m, c), impl="fused"),
+         [random(2, 37, 45, 24), random(24, 48), random(48), random(48, 24), random(24)]),
     ]  # fmt: skip
     result = hashlib.sha256()
     for function, arguments in cases:
