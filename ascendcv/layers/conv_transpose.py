@@ -100,7 +100,7 @@ class Conv2DTranspose(keras.Layer):
         return y[:, self.padding : height - self.padding, self.padding : width - self.padding]
 
     def _kernel_serves(self, x):
-        return kernel_serves((3, 3, x.shape[-1], 4 * self.filters), self.compute_dtype)
+        return kernel_serves(x.shape, (3, 3, x.shape[-1], 4 * self.filters), self.compute_dtype)
 
     def _by_phases(self, x, kernel):
         """Of size 4 and stride 2: a 3 x 3 convolution gives the four phases of the output.

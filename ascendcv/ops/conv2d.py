@@ -16,6 +16,11 @@ RESIDUAL_PLACES = ("before", "after")
 FEWEST_CHANNELS = 12
 FEW_OUTPUTS = 4
 
+# In images of fewer pixels than this, transforming a kernel with more than so many pairs of an input channel and an
+# output takes longer than it saves.
+FEWEST_PIXELS = 512
+MOST_WEIGHTS = 128 * 128
+
 
 def conv2d(
     x,
@@ -62,7 +67,7 @@ def conv2d(
         )
     check(activation, residual_place)
     dtype = ops.dtype(x)
-    function = registry.resolve("conv2d", impl, dtype, worthwhile=_kernel_is_faster(kernel.shape, dtype))
+    function = registry.resolve("conv2d", impl, dtype, worthwhile=_kernel_is_faster(x.shape, kernel.shape, dtype))
     return function(x, kernel, bias, activation=activation, residual=residual, residual_place=residual_place)
 
 
@@ -93,13 +98,20 @@ def check(activation: str | float | None, residual_place: str) -> None:
         raise ValueError(f"residual_place is {residual_place!r}; it should be one of: {', '.join(RESIDUAL_PLACES)}")
 
 
-def kernel_serves(kernel_shape, dtype: str) -> bool:
+def kernel_serves(x_shape, kernel_shape, dtype: str) -> bool:
     """Whether `conv2d` calls the compiled kernel for these where its `impl` is 'auto'."""
-    return registry.serving("conv2d", dtype, _kernel_is_faster(kernel_shape, dtype)) == "fused"
+    return registry.serving("conv2d", dtype, _kernel_is_faster(x_shape, kernel_shape, dtype)) == "fused"
 
 
-def _kernel_is_faster(kernel_shape, dtype: str) -> bool:
-    """Whether 'auto' should take the compiled kernel where there is one."""
+def _kernel_is_faster(x_shape, kernel_shape, dtype: str) -> bool:
+    """Whether 'auto' should take the compiled kernel where there is one; unknown sizes count as large ones.
+
+    Not by the number of images: each should get the same bits alone and among others.
+    """
+    height, width = x_shape[1:3]
     channels, outputs = kernel_shape[2:]
+    few_pixels = height is not None and width is not None and height * width < FEWEST_PIXELS
+    if few_pixels and channels * outputs > MOST_WEIGHTS:
+        return False
     enough = channels >= FEWEST_CHANNELS and (outputs >= FEWEST_CHANNELS or outputs <= FEW_OUTPUTS)
     return dtype == "float32" and enough and not registry.only_shapes()

@@ -167,6 +167,21 @@ def test_auto_takes_the_kernel_where_it_is_faster(channels, outputs, dtype, kern
         assert "Ascendcv>Conv2D" not in kinds(conv2d, x, weights)
 
 
+@pytest.mark.skipif("fused" not in IMPLEMENTATIONS, reason="there is no compiled kernel here")
+@pytest.mark.parametrize(
+    ("size", "channels", "kernel"), [((12, 20), 192, False), ((24, 40), 192, True), ((12, 20), 64, True)]
+)
+def test_auto_leaves_large_kernels_of_small_images_to_tensorflow(size, channels, kernel):
+    """Whatever the number of images."""
+    weights = random(3, 3, channels, channels)
+    for images in (1, 3):
+        assert ("Ascendcv>Conv2D" in kinds(conv2d, tf.zeros([images, *size, channels]), weights)) == kernel
+    unknown = tf.function(lambda x: conv2d(x, weights)).get_concrete_function(
+        tf.TensorSpec([1, None, None, channels])
+    )
+    assert "Ascendcv>Conv2D" in {operation.type for operation in unknown.graph.get_operations()}
+
+
 @pytest.mark.parametrize("jit_compile", [True, False])
 def test_auto_composes_what_xla_compiles(jit_compile):
     x, kernel = random(1, 5, 6, 16), random(3, 3, 16, 16)
