@@ -29,15 +29,14 @@ CASES = {
     "dbn": ({"model.name": "DBN", "model.scale": 1}, (1, 5, 360, 640, 3)),
     "tiny": ({"checkpoint": "edvr_tiny_x4"}, (1, 5, 180, 320, 3)),
 }
-# what is measured -> format, whether sizes are fixed, the precision of the file and that of the runtime
+# what is measured -> format, whether sizes are fixed, the runtime's precision
 FORMS = {
-    "onnx": ("onnx", True, "float32", "float32"),
-    "onnx-standard": ("onnx-standard", True, "float32", "float32"),
-    "onnx-standard, free": ("onnx-standard", False, "float32", "float32"),
-    "openvino": ("openvino", False, "float32", "float32"),
-    "openvino, bfloat16": ("openvino", False, "float32", "bfloat16"),
-    "openvino, int8": ("openvino", True, "int8", "float32"),
-    "litert": ("litert", True, "float32", "float32"),
+    "onnx": ("onnx", True, "float32"),
+    "onnx-standard": ("onnx-standard", True, "float32"),
+    "onnx-standard, free": ("onnx-standard", False, "float32"),
+    "openvino": ("openvino", False, "float32"),
+    "openvino, bfloat16": ("openvino", False, "bfloat16"),
+    "litert": ("litert", True, "float32"),
 }
 
 
@@ -81,12 +80,12 @@ def pair(case: str, form: str, rounds: int) -> tuple[dict[str, Cost], int, int]:
     from ascendvsr.models.keras_runner import KerasRunner
     from ascendvsr.restoration.runtimes import read_exported
 
-    name, fixed, stored, precision = FORMS[form]
+    name, fixed, precision = FORMS[form]
     settings, shape = CASES[case]
     model, frames = network(settings), np.random.default_rng(0).random(shape, dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"network{FORMATS[name].suffix}"
-        report = export_model(model, path, name, size=shape[2:4] if fixed else None, precision=stored)
+        report = export_model(model, path, name, size=shape[2:4] if fixed else None)
         exported = read_exported(path, FORMATS[name].runtime).runner(threads=THREADS, precision=precision)
         by_kernels, by_tensorflow = KerasRunner(model), KerasRunner(model)
         with substituted({"conv2d": composed}):
@@ -123,20 +122,20 @@ def int8(checkpoint: str, lq: str, gt: str, rounds: int) -> None:
 
     low, high = ([to_unit_rgb(frame.pixels) for frame in open_source(path)] for path in (lq, gt))
     model, size = network({"checkpoint": checkpoint}), low[0].shape[:2]
-    half = len(low) // 2  # fitted to the first half, measured on the second
+    third = len(low) // 3  # fitted to the first third, measured on the others
     runners, quality = {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        for precision, frames in (("float32", low), ("int8", low[:half])):
+        for precision, frames in (("float32", low), ("int8", low[:third])):
             path = Path(folder) / f"{precision}.xml"
             export_model(model, path, "openvino", size=size, precision=precision, origin=Origin(frames=frames))
             runners[precision] = read_exported(path, "openvino").runner(threads=THREADS)
         count, center = model.num_frame, model.center_frame_idx
-        windows = [np.stack(low[at : at + count])[np.newaxis] for at in range(half, len(low) - count + 1)]
+        windows = [np.stack(low[at : at + count])[np.newaxis] for at in range(third, len(low) - count + 1)]
         for precision, runner in runners.items():
             restored = [np.clip(runner(window)[0][0], 0, 1) for window in windows]
             scores = [
                 float(psnr(255 * frame, 255 * truth))
-                for frame, truth in zip(restored, high[half + center :], strict=False)
+                for frame, truth in zip(restored, high[third + center :], strict=False)
             ]
             quality[precision] = sum(scores) / len(scores)
         runs = {precision: (lambda runner=runner: runner(windows[0])) for precision, runner in runners.items()}

@@ -267,7 +267,7 @@ def test_every_network_in_every_format(tmp_path, name, form):
     reports = export_files(Served(card, model, length, **form), kinds, tmp_path, origin=Origin(frames=[noise()]))
     assert [report["format"] for report in reports] == [kind.name for kind in kinds]
     assert max(report["largest_difference"] for report in reports) < 1e-3
-    assert min(report["unsaturated"] for report in reports) > 0.5
+    assert min(report["unsaturated"] for report in reports) > 0.3
 
 
 @pytest.mark.slow
