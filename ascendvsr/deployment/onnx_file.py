@@ -79,11 +79,13 @@ def _mend_transposed_convolutions(model) -> None:
     from onnx import helper
 
     for node in model.graph.node:
-        pads = next((attribute.ints for attribute in node.attribute if attribute.name == "pads"), ())
-        if node.op_type == "ConvTranspose" and any(pad < 0 for pad in pads):
+        if node.op_type != "ConvTranspose":
+            continue
+        for pads in [attribute.ints for attribute in node.attribute if attribute.name == "pads"]:
             added = [max(0, -pad) for pad in pads[len(pads) // 2 :]]
-            pads[:] = [max(0, pad) for pad in pads]
-            node.attribute.append(helper.make_attribute("output_padding", added))
+            if any(added):
+                pads[:] = [max(0, pad) for pad in pads]
+                node.attribute.append(helper.make_attribute("output_padding", added))
 
 
 def _halve(model) -> None:
@@ -116,10 +118,12 @@ def _mended_converter() -> Iterator[None]:
             if not node.is_const():
                 node.update_proto(storage)
 
-    optimize = optimizer.optimize_graph
+    def optimize(graph, _, optimizers=None):
+        return originals[optimizer, "optimize_graph"](graph, False, optimizers)
+
     mended = {
         (tfonnx, "rewrite_constant_fold"): lambda graph, operations: operations,
-        (optimizer, "optimize_graph"): lambda graph, _, optimizers=None: optimize(graph, False, optimizers),
+        (optimizer, "optimize_graph"): optimize,
         (tf2onnx.graph.Graph, "update_proto"): update,
     }
     originals = {place: getattr(*place) for place in mended}
