@@ -4,6 +4,7 @@
 Each repository is a clone of github.com/XPixelGroup/BasicSR or github.com/JingyunLiang/RVRT, or a bare one; PyTorch
 and torchvision are needed. A network with random weights is written by `save_weights`, its file is read by
 `torch.load(weights_only=True)` into the official network, all names and no others, and both restore the same clip.
+KERAS_BACKEND=torch leaves out TensorFlow, which does not bear every PyTorch in its process.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def compare(name: str, settings: dict, official, shape: tuple[int, ...]) -> None
     network.load_state_dict(loaded, strict=True)
     with torch.no_grad():
         theirs = network.eval()(torch.from_numpy(clip).permute(0, 1, 4, 2, 3)).movedim(-3, -1).numpy()
-    ours = np.asarray(model(clip, training=False))
+    ours = keras.ops.convert_to_numpy(model(clip, training=False))
     print(
         f"{name}: {len(loaded)} tensors, output {ours.shape}, largest difference "
         f"{np.abs(ours - theirs).max():.1e} of values up to {np.abs(ours).max():.2f}"
