@@ -26,7 +26,8 @@ def recorded(model: keras.Layer, names: Iterable[str], *inputs: np.ndarray) -> t
 
     names = list(names)
     compute = _compiled(model, forward) if keras.backend.backend() == "jax" else forward
-    result, calls = keras.tree.map_structure(keras.ops.convert_to_numpy, compute(*inputs))
+    with _keeping_nothing():
+        result, calls = keras.tree.map_structure(keras.ops.convert_to_numpy, compute(*inputs))
     return result, {name: calls[name] for name in names}  # which JAX sorts
 
 
@@ -72,6 +73,15 @@ def _appending(layer: keras.Layer, results: list, argument: int | None, ends: bo
         yield
     finally:
         object.__delattr__(layer, "call")
+
+
+def _keeping_nothing() -> contextlib.AbstractContextManager:
+    """PyTorch keeps all that a network computes, gigabytes of it, unless it is told that no gradient follows."""
+    if keras.backend.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
 
 
 def _by_itself(layer: Conv2D | FrameConv, call, x, activation: str | float | None):
