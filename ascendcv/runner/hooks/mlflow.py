@@ -1,7 +1,9 @@
 """MLflow."""
 
 import importlib
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -9,12 +11,16 @@ from ascendcv.runner.hooks.tracker import Tracker
 
 
 class MLflow(Tracker):
-    """Scalars and pictures in a run of MLflow, at the server that MLFLOW_TRACKING_URI names."""
+    """Scalars and pictures in a run of MLflow, at the server that MLFLOW_TRACKING_URI names; else in `./mlruns`."""
 
     extra = "mlflow"
 
     def begin(self, run_id: str) -> str:
         self._mlflow = importlib.import_module("mlflow")
+        if not self._mlflow.is_tracking_uri_set():
+            # MLflow's default is a database, which its client alone does not have.
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+            self._mlflow.set_tracking_uri(Path("mlruns").absolute().as_uri())
         self._mlflow.set_experiment(self.project)
         if run_id:
             return self._mlflow.start_run(run_id=run_id).info.run_id
