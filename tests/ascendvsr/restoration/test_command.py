@@ -106,7 +106,7 @@ def test_cuts_are_not_crossed(restore, tmp_path, photograph):
 def test_a_killed_job_goes_on_and_gives_the_same_video(restore, tmp_path, photograph, tiny_edvr_checkpoint):
     frames = np.stack([np.roll(photograph, 3 * t, axis=1)[:40, :48] for t in range(600)])
     make_video(tmp_path / "clip.mp4", frames)
-    # Without losses, as x264's threads do not always choose alike, and on one thread, as two may round unlike.
+    # Without losses, as x264 does not always choose alike (its macroblock trees), and on one thread.
     options = ("--codec", "ffv1", "--set", "num_threads", 1)
     restore("clip.mp4", "whole.mkv", *options)
     command = command_line("restore", "clip.mp4", "part.mkv", "--checkpoint", tiny_edvr_checkpoint, *options)
