@@ -285,8 +285,8 @@ def _video(frames: Frames, rng: np.random.Generator, codec: str, crf: int) -> Fr
     decoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "r"))
     encoder.width, encoder.height = width + width % 2, height + height % 2
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
-    # With threads, equal frames do not always give equal bits. Nor do they with x264's macroblock trees: their vector
-    # code reads memory that nothing has written where the blocks of a row are no multiple of 16.
+    # With threads, equal frames do not always give equal bits. Nor do they with x264's macroblock trees: their
+    # vector code reads memory that nothing has written where the blocks of a row are no multiple of 16.
     encoder.thread_count = decoder.thread_count = 1
     repeatable = {"h264": {"mbtree": "0"}, "hevc": {"x265-params": "log-level=none:pools=none:frame-threads=1"}}
     encoder.options = {"crf": str(crf)} | repeatable[codec]
