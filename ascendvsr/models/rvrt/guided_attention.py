@@ -100,7 +100,7 @@ class GuidedDeformAttn(keras.Layer):
             kernel_size=self.kernel_size,
             impl=self.impl,
         )
-        aligned = self.mlp["1"].added_to(self.proj["1"](aligned))
+        aligned = self.mlp["1"](self.proj["1"](aligned))
         return aligned, [_mean_flow(slot) for slot in ops.split(offset, 2, axis=-1)]
 
     def _offset(self, q, warped, flows):

@@ -167,15 +167,15 @@ class STL(keras.Layer):
         return feed_forward(attend(x))
 
     def _attend(self, x):
-        return self.attn.added_to(x, self.norm1)
+        return self.attn(x, *_gamma_and_beta(self.norm1))
 
     def _feed_forward(self, x):
-        return self.mlp.added_to(x, self.norm2)
+        return self.mlp(x, *_gamma_and_beta(self.norm2))
 
 
 @serializable("ascendvsr")
 class WindowAttention(keras.Layer):
-    """The weights of self-attention inside windows, with a learned bias for each difference of places.
+    """Normalized features attend to each other inside windows, with a learned bias for each difference of places.
 
     Args:
         dim: channels.
@@ -185,6 +185,8 @@ class WindowAttention(keras.Layer):
             long, or the window one frame.
         qkv_bias: whether queries, keys and values have a bias.
         qk_scale: what scores are multiplied by; None: 1 / sqrt(channels of a head).
+
+    `call(x, gamma, beta)`: x + attention(layer norm of x by gamma and beta); [B, D, H, W, C].
     """
 
     def __init__(
@@ -222,12 +224,14 @@ class WindowAttention(keras.Layer):
         self.qkv_self.build(x_shape)
         self.proj.build(x_shape)
 
-    def added_to(self, x, norm: keras.Layer):
-        """x + the attention of norm(x); [B, D, H, W, C]."""
+    def compute_output_shape(self, x_shape):
+        return x_shape
+
+    def call(self, x, gamma, beta):
         dtype = self.compute_dtype
         return window_attention(
             x,
-            _gamma_and_beta(norm, dtype),
+            (gamma, beta),
             self.qkv_self.weights_for(dtype),
             ops.cast(self.relative_position_bias_table, dtype),
             self.proj.weights_for(dtype),
@@ -241,7 +245,10 @@ class WindowAttention(keras.Layer):
 
 @serializable("ascendvsr")
 class Mlp(keras.Layer):
-    """The weights of fc2(GELU(fc1(x))), with the exact GELU."""
+    """x + fc2(GELU(fc1(x))), with the exact GELU; [..., C].
+
+    `call(x, gamma, beta)` takes fc1 of the layer norm of x by gamma and beta.
+    """
 
     def __init__(self, dim: int, hidden: int, **kwargs):
         super().__init__(**kwargs)
@@ -252,14 +259,16 @@ class Mlp(keras.Layer):
         self.fc1.build(x_shape)
         self.fc2.build((*x_shape[:-1], self.fc1.units))
 
-    def added_to(self, x, norm: keras.Layer | None = None):
-        """x + fc2(GELU(fc1(norm(x)))); [..., C]."""
+    def compute_output_shape(self, x_shape):
+        return x_shape
+
+    def call(self, x, gamma=None, beta=None):
         dtype = self.compute_dtype
         return feed_forward(
             x,
             self.fc1.weights_for(dtype),
             self.fc2.weights_for(dtype),
-            None if norm is None else _gamma_and_beta(norm, dtype),
+            None if gamma is None else (gamma, beta),
             epsilon=EPSILON,
         )
 
@@ -269,5 +278,5 @@ def layer_norm() -> keras.Layer:
     return keras.layers.LayerNormalization(epsilon=EPSILON)
 
 
-def _gamma_and_beta(norm: keras.Layer, dtype: str):
-    return ops.cast(norm.gamma, dtype), ops.cast(norm.beta, dtype)
+def _gamma_and_beta(norm: keras.Layer):
+    return ops.convert_to_tensor(norm.gamma), ops.convert_to_tensor(norm.beta)

@@ -96,7 +96,7 @@ SWIN = {
     "use_checkpoint_attn": False,
     "use_checkpoint_ffn": True,
 }
-TOKENS, MASK = clip(2, 8, 4), fixed(1, 1, 32, 32)
+TOKENS, VECTOR = clip(2, 8, 4), fixed(8)
 
 NETWORKS = [
     Part(f"ascendvsr.models:{name}", arguments, *inputs)
@@ -177,16 +177,16 @@ LAYERS = [
             "ascendvsr.models.rvrt.window_attention:RSTBWithInputConv",
             {"dim": 8, "groups": 1, "num_blocks": 1, "depth": 2, **SWIN},
             TOKENS,
-            MASK,
         ),
-        ("ascendvsr.models.rvrt.window_attention:RSTB", {"dim": 8, "depth": 2, "swin": SWIN}, TOKENS, MASK),
-        ("ascendvsr.models.rvrt.window_attention:STG", {"dim": 8, "depth": 2, "swin": SWIN}, TOKENS, MASK),
-        ("ascendvsr.models.rvrt.window_attention:STL", {"dim": 8, "shifted": True, **SWIN}, TOKENS, MASK),
+        ("ascendvsr.models.rvrt.window_attention:RSTB", {"dim": 8, "depth": 2, "swin": SWIN}, TOKENS),
+        ("ascendvsr.models.rvrt.window_attention:STG", {"dim": 8, "depth": 2, "swin": SWIN}, TOKENS),
+        ("ascendvsr.models.rvrt.window_attention:STL", {"dim": 8, "shifted": True, **SWIN}, TOKENS),
         (
             "ascendvsr.models.rvrt.window_attention:WindowAttention",
-            {"dim": 8, "qkv_bias": False, "qk_scale": 0.5, **ATTENTION},
-            fixed(1, 32, 8),
-            MASK,
+            {"dim": 8, "shifted": True, "qkv_bias": False, "qk_scale": 0.5, **ATTENTION},
+            TOKENS,
+            VECTOR,
+            VECTOR,
         ),
         ("ascendvsr.models.rvrt.window_attention:Mlp", {"dim": 4, "hidden": 6}, image(4)),
         ("ascendvsr.models.basicvsr.network:ConvResidualBlocks", {"num_feat": 12, "num_block": 1}, image(5)),
