@@ -41,6 +41,7 @@ def clips(*shape: int) -> np.ndarray:
     return np.random.default_rng(1).random(shape, dtype=np.float32)
 
 
+@pytest.mark.slow
 def test_edvr_with_free_sizes_gives_the_same_pixels_in_a_process_without_this_project(
     tmp_path, configured, tiny_edvr, capsys
 ):
