@@ -40,7 +40,7 @@ def weights() -> list[str]:
                 f"{record.parameters:,}" if record.parameters else "",
                 record.license,
                 "; ".join(map(str, record.results)),
-                f"{record.seconds:.1f}" if record.seconds else "",
+                f"{record.seconds:.2g}" if record.seconds else "",
                 _origin(record),
             )
             rows.append(f"| {' | '.join(cells)} |")

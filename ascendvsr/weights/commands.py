@@ -36,7 +36,7 @@ def _text(card: Card, record: Record) -> str:
     if record.size:
         facts.append(f"{record.size / 1e6:.1f} MB")
     if record.seconds:
-        facts.append(f"{record.seconds:.1f} s per megapixel on two cores")
+        facts.append(f"{record.seconds:.2g} s per megapixel on two cores")
     lines = [f"{record.name}: {', '.join(facts)}"]
     if record.results:
         lines.append(f"    published: {'; '.join(f'{each}, protocol {each.protocol}' for each in record.results)}")

@@ -18,6 +18,7 @@ def _official(name: str, task: str, file: str, sha256: str, drive: str, *results
         config=f"basicvsr/basicvsr_{name}",
         results=results,
         parameters=6_291_311,
+        seconds=0.9,
     )
 
 

@@ -4,7 +4,14 @@ from ascendvsr.models.zoo import GOOGLE_DRIVE, Address, Record, Result, Shipped
 
 
 def _official(
-    name: str, config: str, task: str, file: str, drive: str, parameters: int, *results: Result
+    name: str,
+    config: str,
+    task: str,
+    file: str,
+    drive: str,
+    parameters: int,
+    *results: Result,
+    seconds: float | None = None,
 ) -> Record:
     """The first eight digits of the SHA-256 end the name of a file."""
     return Record(
@@ -17,6 +24,7 @@ def _official(
         config=f"edvr/{config}",
         results=results,
         parameters=parameters,
+        seconds=seconds,
     )
 
 
@@ -31,6 +39,7 @@ ZOO = (
         license="Apache-2.0",
         sources=(Shipped(),),
         config="tiny/edvr_tiny_x4",
+        seconds=0.19,
     ),
     _official(
         "edvr_m_x4_reds",
@@ -40,6 +49,7 @@ ZOO = (
         "1dd6aFj-5w2v08VJTq5mS9OFsD-wALYD6",
         3_300_131,
         Result("REDS4", 30.53, 0.8699, "rvrt"),
+        seconds=1.1,
     ),
     _official(
         "edvr_m_x4_reds_wotsa",

@@ -29,7 +29,7 @@ ZOO = (
         "videosr_bi_REDS_30frames",
         10_782_295,
         Result("REDS4", 32.75, 0.9113, "rvrt"),
-        seconds=6.7,
+        seconds=3.4,
     ),
     _official(
         "002",
@@ -39,7 +39,7 @@ ZOO = (
         10_782_295,
         Result("Vimeo-90K-T", 38.15, 0.9527, "rvrt", "Y"),
         Result("Vid4", 27.99, 0.8462, "vid4", "Y"),
-        seconds=6.7,
+        seconds=3.4,
     ),
     _official(
         "003",
@@ -50,7 +50,7 @@ ZOO = (
         Result("Vimeo-90K-T-BD", 38.59, 0.9576, "rvrt", "Y"),
         Result("UDM10", 40.90, 0.9729, "rvrt", "Y"),
         Result("Vid4-BD", 29.54, 0.8810, "vid4", "Y"),
-        seconds=6.7,
+        seconds=3.4,
     ),
     _official(
         "004",
@@ -59,7 +59,7 @@ ZOO = (
         "videodeblurring_DVD_16frames",
         13_573_159,
         Result("DVD10", 34.30, 0.9655, "dvd"),
-        seconds=7.6,
+        seconds=4.9,
     ),
     _official(
         "005",
@@ -68,7 +68,7 @@ ZOO = (
         "videodeblurring_GoPro_16frames",
         13_573_159,
         Result("GoPro11", 34.92, 0.9738, "gopro"),
-        seconds=7.6,
+        seconds=4.9,
     ),
     _official(
         "006",
