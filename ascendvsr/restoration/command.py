@@ -485,7 +485,6 @@ def _watcher(clip: Clip, report: Report | None, quality: Quality, stack: context
     """What sees each frame and what became of it: the comparison, the report and the measures."""
     if report is None and clip.comparison is None and clip.truth is None:
         return None
-    frames = itertools.count(clip.begin)
     write = stack.enter_context(clip.comparison) if clip.comparison is not None else None
     truths = stack.enter_context(contextlib.closing(prefetch(clip.truth))) if clip.truth is not None else None
 
@@ -496,7 +495,7 @@ def _watcher(clip: Clip, report: Report | None, quality: Quality, stack: context
         if report is not None:
             report.add(frame.name, frame.pixels, pixels, None if truth is None else truth.pixels)
         elif truth is not None:
-            quality.add(next(frames), frame.name, frame.pixels, pixels, truth.pixels)
+            quality.add(quality.count, frame.name, frame.pixels, pixels, truth.pixels)
 
     return watch
 
