@@ -148,7 +148,7 @@ def test_two_trainings_in_one_folder(settings, photograph, tmp_path):
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
         try:
             deadline = time.monotonic() + 240
-            while not list(output.glob("config/train-*.yaml")):
+            while not list(output.glob("config/sources-*.zip")):  # the last file that a start writes there
                 assert first.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
