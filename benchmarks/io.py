@@ -154,14 +154,15 @@ def conversion(source: Path, target: Path) -> Callable[[], None]:
 
 def convert(source: Path, target: Path) -> None:
     """Reads a video, makes it smaller and writes it, each on a thread of its own."""
-    given, resize = open_source(source), VideoReformatter()
+    given = open_source(source)
+    to_planes, resize, to_pixels = VideoReformatter(), VideoReformatter(), VideoReformatter()
     with open_sink(target, like=given.footage) as write:
         for frame in prefetch(given):
             height, width = (side * 2 // 3 for side in frame.pixels.shape[:2])
-            resized = resize.reformat(
-                av.VideoFrame.from_ndarray(frame.pixels), height=height, width=width, interpolation="BICUBIC"
-            )
-            write(frame.name, resized.to_ndarray(), frame)
+            # swscale resizes planes in a third of the time that it takes for packed pixels.
+            planes = to_planes.reformat(av.VideoFrame.from_ndarray(frame.pixels), format="gbrp", threads=1)
+            smaller = resize.reformat(planes, height=height, width=width, interpolation="BICUBIC", threads=1)
+            write(frame.name, to_pixels.reformat(smaller, format="rgb24", threads=1).to_ndarray(), frame)
 
 
 def make_picture(height: int, width: int) -> np.ndarray:
