@@ -34,12 +34,11 @@ CASES = {
 }
 
 
-def restoring(case: Case, own: bool) -> Callable[[], object]:
-    """What restores frames of the case's shape, by this project's kernels or by TensorFlow's."""
+def network(case: Case):
+    """The network of a case, untrained."""
     import keras
     import tensorflow as tf
 
-    from ascendcv.ops import registry
     from ascendvsr.config import load_config
     from ascendvsr.models.builder import build_model
 
@@ -48,7 +47,16 @@ def restoring(case: Case, own: bool) -> Callable[[], object]:
     for variable in model.trainable_variables:
         if "conv_offset" in variable.path:  # starts at 0; those of trained weights are some pixels long
             variable.assign(tf.random.normal(variable.shape, stddev=0.3))
-    clip = tf.random.uniform(case.shape)
+    return model
+
+
+def restoring(case: Case, own: bool) -> Callable[[], object]:
+    """What restores frames of the case's shape, by this project's kernels or by TensorFlow's."""
+    import tensorflow as tf
+
+    from ascendcv.ops import registry
+
+    model, clip = network(case), tf.random.uniform(case.shape)
     run = _training(model, clip) if case.training else _restoring(model, clip)
     if own:
         run()

@@ -2,22 +2,21 @@
 [--basicsr REPOSITORY] [--rvrt REPOSITORY]
 
 Each repository is a clone of github.com/XPixelGroup/BasicSR or github.com/JingyunLiang/RVRT, or a bare one; PyTorch
-and torchvision are needed. A network with random weights is written by `save_weights`, its file is read by
+is needed. A network with random weights is written by `save_weights`, its file is read by
 `torch.load(weights_only=True)` into the official network, all names and no others, and both restore the same clip.
 KERAS_BACKEND=torch leaves out TensorFlow, which does not bear every PyTorch in its process.
 """
 
 import argparse
-import logging
-import sys
+import functools
 import tempfile
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
 
-from benchmarks.rvrt_official import official_rvrt, run_source
+from benchmarks.basicsr_official import official_edvr
+from benchmarks.rvrt_official import official_rvrt
 
 EDVR_SETTINGS = {
     "edvr.mid_channels": 16,
@@ -42,7 +41,8 @@ def main() -> None:
     parser.add_argument("--rvrt", metavar="REPOSITORY", help="compare RVRT")
     arguments = parser.parse_args()
     if arguments.basicsr:
-        compare("EDVR in BasicSR", EDVR_SETTINGS, lambda: basicsr_edvr(arguments.basicsr), (1, 5, 32, 48, 3))
+        edvr = functools.partial(official_edvr, arguments.basicsr, **basicsr_arguments())
+        compare("EDVR in BasicSR", EDVR_SETTINGS, edvr, (1, 5, 32, 48, 3))
     if arguments.rvrt:
         compare("RVRT", RVRT_SETTINGS, lambda: official_rvrt(arguments.rvrt, rvrt_arguments()), (1, 4, 64, 64, 3))
 
@@ -76,24 +76,14 @@ def compare(name: str, settings: dict, official, shape: tuple[int, ...]) -> None
     )
 
 
-def basicsr_edvr(repository: str) -> torch.nn.Module:
-    """The network of BasicSR's source; its compiled operation is torchvision's."""
-    for name in ("basicsr", "basicsr.utils", "basicsr.ops", "basicsr.archs", "basicsr.ops.dcn"):
-        sys.modules[name] = ModuleType(name)
-        sys.modules[name].__path__ = []
-    sys.modules["basicsr.utils"].get_root_logger = logging.getLogger
-    run_source(repository, "basicsr/utils/registry.py", "basicsr.utils.registry")
-    operation = run_source(repository, "basicsr/ops/dcn/deform_conv.py", "basicsr.ops.dcn.deform_conv")
-    for name in ("ModulatedDeformConvPack", "modulated_deform_conv"):
-        setattr(sys.modules["basicsr.ops.dcn"], name, getattr(operation, name))
-    run_source(repository, "basicsr/archs/arch_util.py", "basicsr.archs.arch_util")
-    edvr = run_source(repository, "basicsr/archs/edvr_arch.py", "basicsr.archs.edvr_arch")
-    return edvr.EDVR(
-        num_feat=EDVR_SETTINGS["edvr.mid_channels"],
-        deformable_groups=EDVR_SETTINGS["edvr.num_deform_groups"],
-        num_extract_block=EDVR_SETTINGS["edvr.num_blocks_extraction"],
-        num_reconstruct_block=EDVR_SETTINGS["edvr.num_blocks_reconstruction"],
-    )
+def basicsr_arguments() -> dict[str, int]:
+    """The official constructor's arguments for `EDVR_SETTINGS`."""
+    return {
+        "num_feat": EDVR_SETTINGS["edvr.mid_channels"],
+        "deformable_groups": EDVR_SETTINGS["edvr.num_deform_groups"],
+        "num_extract_block": EDVR_SETTINGS["edvr.num_blocks_extraction"],
+        "num_reconstruct_block": EDVR_SETTINGS["edvr.num_blocks_reconstruction"],
+    }
 
 
 def rvrt_arguments() -> dict[str, object]:
