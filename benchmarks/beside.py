@@ -22,11 +22,13 @@ import numpy as np
 from benchmarks import networks
 from benchmarks.timing import THREADS, Cost
 
+Run = Callable[[], object]
+
 # program -> format of export, runtime
 EXPORTS = {"ONNX Runtime": ("onnx-standard", "onnxruntime"), "OpenVINO": ("openvino", "openvino")}
 
 
-def original(case: str, folder: Path) -> Callable[[], object] | None:
+def original(case: str, folder: Path) -> Run | None:
     """What restores the frames of a case of `benchmarks.networks` by the original; None: it is not in `folder`."""
     import torch
 
@@ -75,7 +77,7 @@ _HOMES = {
 }
 
 
-def _restoring(model, shape: tuple[int, ...]) -> Callable[[], object]:
+def _restoring(model, shape: tuple[int, ...]) -> Run:
     import torch
 
     clip = torch.rand(*shape).movedim(-1, 2).contiguous()
@@ -87,14 +89,14 @@ def _restoring(model, shape: tuple[int, ...]) -> Callable[[], object]:
     return run
 
 
-def ours(case: str, _: Path) -> Callable[[], object]:
+def ours(case: str, _: Path) -> Run:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     return networks.restoring(networks.CASES[case], own=True)
 
 
-def exported(program: str, case: str, _: Path) -> Callable[[], object]:
+def exported(program: str, case: str, _: Path) -> Run:
     """What restores them by an exported file of that size, in its runtime."""
     import tensorflow as tf
 
@@ -140,7 +142,7 @@ def main() -> None:
             print(f"  {name:14}{cost.processor:8.2f} s of processors{cost.wall:8.2f} s{ratios}", flush=True)
 
 
-def take_turns(programs: dict[str, Callable[[], Callable[[], object] | None]], rounds: int) -> dict[str, Cost | str]:
+def take_turns(programs: dict[str, Callable[[], Run | None]], rounds: int) -> dict[str, Cost | str]:
     """Median costs of a call of what each makes in a process of its own, or why there is none."""
     context = multiprocessing.get_context("spawn")
     results: dict[str, Cost | str] = {}
@@ -163,11 +165,12 @@ def take_turns(programs: dict[str, Callable[[], Callable[[], object] | None]], r
     for process, connection in running.values():
         connection.send(False)
         process.join()
-    medians = {name: Cost(*map(statistics.median, zip(*all_costs, strict=True))) for name, all_costs in costs.items()}
-    return {name: results.get(name) or medians[name] for name in programs}
+    for name, measured in costs.items():
+        results[name] = Cost(*map(statistics.median, zip(*measured, strict=True)))
+    return {name: results[name] for name in programs}
 
 
-def _serve(make: Callable[[], Callable[[], object] | None], connection: Connection) -> None:
+def _serve(make: Callable[[], Run | None], connection: Connection) -> None:
     """Says '' when ready or what went wrong, then answers each True with the seconds of a call."""
     try:
         run = make()
