@@ -24,7 +24,7 @@ from ascendcv.dataloader.frame_sink import Sink, Write, in_background
 from ascendcv.dataloader.streams import OtherStreams
 from ascendcv.dataloader.video_codecs import CONTAINERS
 from ascendcv.dataloader.video_decoding import reason_of
-from ascendcv.dataloader.video_writer import VideoEncoder, check
+from ascendcv.dataloader.video_writer import VideoEncoder, carry_aspect, check
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.files import atomic_path
 
@@ -182,17 +182,16 @@ def _join_into(path: Path, folder: Path, segments: list[Segment], like: Footage,
     for key, value in others.options.items():
         options[key] = options.get(key, "") + value
     try:
-        with (
-            atomic_path(path) as temporary,
-            av.open(
+        with atomic_path(path) as temporary:
+            with av.open(
                 os.fspath(temporary),
                 "w",
                 format=format_name,
                 metadata_errors="surrogateescape",
                 container_options=options,
-            ) as output,
-        ):
-            _join(output, [(folder / segment.file, Fraction(segment.start)) for segment in segments], others)
+            ) as output:
+                _join(output, [(folder / segment.file, Fraction(segment.start)) for segment in segments], others)
+            carry_aspect(temporary, path, like.aspect, notes)
     except (av.FFmpegError, OSError) as error:
         raise OSError(getattr(error, "errno", None), f"cannot write: {reason_of(error)}", str(path)) from error
     finally:

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from ascendcv.dataloader.footage import Color, Footage, Frame
+from ascendcv.dataloader.matroska import write_aspect
 from ascendcv.dataloader.streams import OtherStreams
 from ascendcv.dataloader.video_codecs import CONTAINERS, Choice, choose, keeping
 from ascendcv.dataloader.video_color import BT709, PixelWriter, complete
@@ -75,7 +75,7 @@ class VideoEncoder:
                 f"{self._path}: frame {name} has {pixels.shape[1]}x{pixels.shape[0]} pixels, the first has "
                 f"{width}x{height}; frames of one video have one size"
             )
-        picture = self._stretch(self._to_frame(pixels))
+        picture = self._to_frame(pixels)
         index, self._count = self._count, self._count + 1
         time = frame.time if frame is not None and frame.time is not None else index / self._rate
         ticks = round(time / self._tick)
@@ -95,6 +95,7 @@ class VideoEncoder:
             self._write_packets(self._stream.encode(None))
             self._others.write_until(None)
             self._container.close()
+            carry_aspect(self._file, self._path, self._aspect, self._notes)
 
     def close(self) -> None:
         """Ends without completing the file."""
@@ -114,12 +115,10 @@ class VideoEncoder:
         self._tick = self._clock(format_name)
         self._step = max(round(1 / self._rate / self._tick), 1)
         self._aspect = like.aspect if like is not None else Fraction(1)
-        self._shown_size = self._square_size(choice.codec, format_name)
         others = OtherStreams(like if self._with_streams else None, format_name, self._notes)
         options = {"movflags": "+faststart"} if format_name in ("mp4", "mov") else {}
         for key, value in others.options.items():
             options[key] = options.get(key, "") + value
-        self._resize = VideoReformatter()
         self._others, self._to_frame = others, PixelWriter(choice.pixel_format, choice.color)
         with self._failures():
             self._container = av.open(
@@ -140,25 +139,6 @@ class VideoEncoder:
                     f"{self._path}: {choice.codec} does not take {what} ({reason_of(error)})"
                 ) from error
 
-    def _square_size(self, codec: str, format_name: str) -> tuple[int, int]:
-        """The size that is written: wider or narrower where nothing would say that pixels are not square."""
-        height, width = self._size
-        if self._aspect == 1 or format_name not in _MILLISECONDS or codec in ("h264", "hevc"):
-            return self._size
-        square = max(2 * round(width * self._aspect / 2), 2)
-        self._notes.append(
-            f"{self._path}: pixels of {self._aspect.numerator}:{self._aspect.denominator} are made square, "
-            f"{width}x{height} becomes {square}x{height}: {codec} does not tell their shape"
-        )
-        self._aspect = Fraction(1)
-        return height, square
-
-    def _stretch(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if self._shown_size == self._size:
-            return frame
-        height, width = self._shown_size
-        return self._resize.reformat(frame, height=height, width=width, interpolation=Interpolation.BICUBIC)
-
     def _clock(self, format_name: str) -> Fraction:
         """Seconds per tick of the file's time stamps."""
         if format_name in _MILLISECONDS:
@@ -175,7 +155,7 @@ class VideoEncoder:
         stream = cast(av.VideoStream, added)
         stream.time_base = self._tick
         context = stream.codec_context
-        context.height, context.width = self._shown_size
+        context.height, context.width = self._size
         context.pix_fmt = choice.pixel_format
         # Encoders count frames; packets get the times of these afterwards.
         context.time_base, context.framerate = 1 / self._rate, self._rate
@@ -224,6 +204,20 @@ def color_for(like: Footage | None, frame: Frame | None = None) -> Color:
         primaries, transfer, _, _ = tags.cicp
         return Color(9 if primaries == 9 else BT709, False, transfer, primaries)
     return Color(BT709)
+
+
+def carry_aspect(file: Path, path: Path, aspect: Fraction, notes: list[str]) -> None:
+    """Writes the shape of pixels into a finished file where the muxer could not; what prevents that is a note.
+
+    `path` is the file's name in messages, whose ending tells the container.
+    """
+    if aspect == 1 or CONTAINERS[path.suffix.lower()][0] not in _MILLISECONDS:
+        return
+    try:
+        write_aspect(file, aspect)
+    except InputError as error:
+        shape = f"{aspect.numerator}:{aspect.denominator}"
+        notes.append(f"{path}: players may show its pixels, which are {shape}, as square ({error})")
 
 
 def check(path: Path, like: Footage | None, **settings: Any) -> None:

@@ -35,10 +35,12 @@ def given(tmp_path) -> Path:
     return tmp_path / "in.mp4"
 
 
-def restore(source: Path, target: Path, *, stop: int | None = None, resume: bool = False, job=JOB) -> None:
+def restore(
+    source: Path, target: Path, *, stop: int | None = None, resume: bool = False, job=JOB, **settings
+) -> None:
     first = frames_done(target, job) if resume else 0
     part = open_source(source, start=first)
-    options = {"length": 10, "queue_size": 0, "crf": 0}
+    options = {"length": 10, "queue_size": 0, **(settings or {"crf": 0})}
     with open_segmented(target, job, like=part.footage, resume=resume, **options) as write:
         for index, frame in enumerate(part):
             if index == stop:
@@ -88,16 +90,15 @@ def test_an_interrupted_job_goes_on_behind_its_last_segment(tmp_path, given, sto
     check_whole(given, target)
 
 
-def test_a_killed_process_loses_no_complete_segment(tmp_path, given):
-    target = tmp_path / "out.mp4"
+def kill_behind_two_segments(source: Path, target: Path, **settings: object) -> None:
     script = f"""
         import os, signal, time
         from pathlib import Path
         from ascendcv.dataloader.frame_source import open_source
         from ascendcv.dataloader.segments import frames_done, open_segmented
-        part = open_source({str(given)!r})
+        part = open_source({str(source)!r})
         job, target = {JOB!r}, {str(target)!r}
-        with open_segmented(target, job, like=part.footage, length=10, crf=0) as write:
+        with open_segmented(target, job, like=part.footage, length=10, **{settings!r}) as write:
             for index, frame in enumerate(part):
                 write(frame.name, frame.pixels, frame)
                 if index == 22:
@@ -108,8 +109,28 @@ def test_a_killed_process_loses_no_complete_segment(tmp_path, given):
     result = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=PROJECT, timeout=300)
     assert result.returncode == -9
     assert frames_done(target, JOB) == 20
+
+
+def test_a_killed_process_loses_no_complete_segment(tmp_path, given):
+    target = tmp_path / "out.mp4"
+    kill_behind_two_segments(given, target, crf=0)
     restore(given, target, resume=True)
     check_whole(given, target)
+
+
+@pytest.mark.parametrize("kind", ["mkv ffv1", "mkv h264", "webm vp9"])
+def test_a_killed_job_keeps_the_shape_of_pixels(tmp_path, kind):
+    ending, codec = kind.split()
+    source, target = tmp_path / "in.mp4", tmp_path / f"out.{ending}"
+    make_video(source, moving_picture(25, 72, 90), aspect=Fraction(64, 45))
+    settings = {"codec": codec, "pixel_format": "yuv420p"}
+    kill_behind_two_segments(source, target, **settings)
+    for segment in segment_folder(target).glob(f"0*.{ending}"):
+        assert open_source(segment).footage.aspect == Fraction(64, 45)
+    restore(source, target, resume=True, **settings)
+    result = open_source(target)
+    assert (result.footage.aspect, result.footage.width) == (Fraction(64, 45), 90)
+    assert [frame.time for frame in result] == [Fraction(index, 25) for index in range(25)]
 
 
 def test_segments_of_another_job_are_refused(tmp_path, given):
