@@ -1,7 +1,10 @@
 """Resizing with the arithmetic of PyTorch's `interpolate` and of MATLAB's `imresize`."""
 
+import functools
 import math
+from typing import Any
 
+import numpy as np
 from keras import ops
 
 
@@ -68,9 +71,30 @@ def next_multiple(size, multiple: int):
 
 def _resize_axis(x, axis: int, size, method: str, align_corners: bool):
     old = ops.shape(x)[axis]
-    if isinstance(old, int) and isinstance(size, int) and old == size:
-        return x
     dtype = "float64" if ops.dtype(x) == "float64" else "float32"
+    if isinstance(old, int) and isinstance(size, int):
+        if old == size:
+            return x
+        taps = _known_taps(old, size, method, align_corners, dtype)
+    else:
+        taps = _taps(ops, old, size, method, align_corners, dtype)
+    resized = 0
+    for index, weight in taps:
+        resized = resized + _weighted_take(x, index, weight, axis)
+    return resized
+
+
+@functools.lru_cache(256)
+def _known_taps(old: int, size: int, method: str, align_corners: bool, dtype: str) -> list[tuple]:
+    """The taps as arrays: a graph gets two constants where computing them takes forty operations."""
+    return _taps(_NumPy, old, size, method, align_corners, dtype)
+
+
+def _taps(ops: Any, old, size, method: str, align_corners: bool, dtype: str) -> list[tuple]:
+    """For each tap of the kernel which of `old` lines each of `size` lines takes, [size], and times what.
+
+    `ops` are Keras's, or NumPy's by the same names, which give the same bits.
+    """
     last = ops.cast(old - 1, dtype)
     position = ops.cast(ops.arange(size, dtype="int32"), dtype)
     if align_corners:
@@ -80,12 +104,18 @@ def _resize_axis(x, axis: int, size, method: str, align_corners: bool):
         if method == "bilinear":
             position = ops.relu(position)  # not `maximum`, which makes float64 float32 on PyTorch
     first = ops.floor(position)
-    fraction = position - first
-    resized = 0
-    for tap, weight in _TAPS[method](fraction):
-        index = ops.cast(ops.clip(first + tap, 0.0, last), "int32")
-        resized = resized + _weighted_take(x, index, weight, axis)
-    return resized
+    return [
+        (ops.cast(ops.clip(first + tap, 0.0, last), "int32"), weight)
+        for tap, weight in _TAPS[method](position - first)
+    ]
+
+
+class _NumPy:
+    """What `_taps` computes with, of arrays."""
+
+    arange, maximum, floor, clip = np.arange, np.maximum, np.floor, np.clip
+    cast = staticmethod(lambda x, dtype: np.asarray(x, dtype)[()])
+    relu = staticmethod(lambda x: np.maximum(x, 0))
 
 
 def _bilinear_taps(t):
