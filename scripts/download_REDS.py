@@ -8,6 +8,9 @@ Archives that are already in ROOT, however they came there, are used. REDS is pu
 et al., NTIRE 2019: https://seungjunnah.github.io/Datasets/reds.html
 """
 
+import packages  # noqa: F401
+
+# isort: split
 import argparse
 import contextlib
 import hashlib

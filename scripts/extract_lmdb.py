@@ -4,6 +4,9 @@ A frame of key 000/00000000 becomes FOLDER/000/00000000.png; FOLDER is the LMDB'
 given. The folders are then a data set in the layout that they had before (docs: data.layout).
 """
 
+import packages  # noqa: F401
+
+# isort: split
 import argparse
 import sys
 from collections.abc import Sequence

@@ -4,6 +4,9 @@ DIR/images holds NAME/FOLDER/*.png or FOLDER/NAME/*.png; DIR/sets/train.json and
 there are, with the size and number of their frames as they really are. Running it again is safe.
 """
 
+import packages  # noqa: F401
+
+# isort: split
 import argparse
 import sys
 from collections.abc import Sequence

@@ -12,6 +12,9 @@ the photographs that come with scikit-image are used beside them. Most clips are
 A clip is a function of its number and of what is in SRC alone. Training: configs/tiny/*.yaml.
 """
 
+import packages  # noqa: F401
+
+# isort: split
 import argparse
 import functools
 import sys

@@ -7,6 +7,9 @@ follow wherever both folders exist. A clip is moved by one rename: an interrupte
 place or the other, and the next run moves the rest.
 """
 
+import packages  # noqa: F401
+
+# isort: split
 import argparse
 import sys
 from collections.abc import Sequence

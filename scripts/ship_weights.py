@@ -5,6 +5,9 @@ Kernels become float16, which halves the file and changes restored pixels by far
 and the statistics of batch normalization, some of which float16 cannot hold, stay float32.
 """
 
+import packages  # noqa: F401
+
+# isort: split
 import argparse
 import hashlib
 import sys

@@ -63,7 +63,7 @@ def photograph() -> np.ndarray:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data sets that scripts/make_sample.py makes; to be read only."""
-    from scripts import make_sample
+    from ascendvsr.demonstration import sample as make_sample
 
     folder = tmp_path_factory.mktemp("data") / "sample"
     assert make_sample.main([str(folder)]) == 0

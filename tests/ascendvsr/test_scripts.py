@@ -1,6 +1,8 @@
 """The shell scripts work from wherever the user stands, and say what is not installed."""
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +74,15 @@ def test_the_command_without_a_package_says_so_too():
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "the package yacs" in done.stderr
     assert "pip install 'ascendvsr[cpu]'" in done.stderr
+
+
+@pytest.mark.parametrize("script", sorted(PROJECT.glob("scripts/*.py")), ids=lambda path: path.stem)
+def test_a_python_script_names_the_package_that_is_missing(tmp_path, script):
+    command = [sys.executable, "-S", script, "--help"]  # without the environment's packages
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr
+    if "not installed" in done.stderr:
+        line = rf"{script.name}: the package (\w+) is not installed: .+ -m pip install .+\n"
+        found = re.fullmatch(line, done.stderr)
+        assert found, done.stderr
+        assert importlib.util.find_spec(found[1])

@@ -13,7 +13,7 @@ from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.image import read_image
 from ascendcv.dataloader.layouts import read_layout
 from ascendcv.dataloader.reds import read_set
-from scripts import make_sample
+from ascendvsr.demonstration import sample as make_sample
 
 
 def test_it_is_a_data_set_with_ground_truth_of_four_times_the_size(sample: Path):
