@@ -231,9 +231,9 @@ def fuzz_some(kind: str, first: int, count: int) -> None:
         os._exit(99)
 
     signal.signal(signal.SIGALRM, too_slow)
-    resource.setrlimit(resource.RLIMIT_AS, (FUZZ_MEMORY * 4, FUZZ_MEMORY * 4))
     if kind == "packed":
-        packed.damaged_packed(0)  # makes what is damaged then
+        packed.damaged_packed(0)  # makes what is damaged then: to write an LMDB takes a large address space
+    resource.setrlimit(resource.RLIMIT_AS, (FUZZ_MEMORY * 4, FUZZ_MEMORY * 4))
     originals = {"image": image_samples, "video": video_samples, "packed": dict}[kind]()
     for number in range(first, count):
         if kind == "packed":

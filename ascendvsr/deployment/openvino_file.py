@@ -42,15 +42,12 @@ def write_openvino(
 
 def converted(graph, inputs: Sequence[str], outputs: Sequence[str]):
     """A frozen graph as an `openvino.Model`."""
-    import openvino
     from openvino import opset13
-    from openvino.frontend.tensorflow import ConversionExtension
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.pb"
         path.write_bytes(graph.SerializeToString())
-        extension = ConversionExtension(PLACEHOLDER, _standard_operation)
-        model = openvino.convert_model(path, extension=extension)
+        model = _read(path)
     found = {result.input_value(0) for result in model.get_results()}
     for result in model.get_results():
         source = result.input_value(0)
@@ -64,6 +61,22 @@ def converted(graph, inputs: Sequence[str], outputs: Sequence[str]):
             names.remove(name)
             port.set_names({name})
     return model
+
+
+def _read(path: Path):
+    import openvino
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.tensorflow import ConversionExtension
+
+    extension = ConversionExtension(PLACEHOLDER, _standard_operation)
+    frontend = FrontEndManager().load_by_framework("tf")
+    frontend.add_extension(extension)
+    model = frontend.convert(frontend.load(str(path)))
+    if any(port.partial_shape.is_dynamic for port in model.inputs):
+        # Not simplified before sizes are known: OpenVINO (2026.4) takes the free size of x[:, ::2, ::2] for that of x,
+        # and crops by the wrong one of the two. It simplifies the model when it compiles it for a size.
+        return model
+    return openvino.convert_model(path, extension=extension)
 
 
 def _quantized(model, samples: Callable[[], Iterable[Mapping[str, np.ndarray]]]):

@@ -7,6 +7,7 @@ from ascendvsr.config import load_config
 from ascendvsr.deployment.serving import frames_of_a_call
 from ascendvsr.models import card_named
 from ascendvsr.models.builder import build_model
+from tests.networks import tame
 from tests.support import TINY_CDVD_TSP, TINY_EDVR, TINY_PVDNET
 
 _RVRT = {
@@ -49,8 +50,6 @@ def built(name: str) -> tuple:
     for variable in model.variables:
         if not np.any(np.asarray(variable)):
             variable.assign(0.02 * random.standard_normal(variable.shape))
-    if name in ("DBN", "FlowDBN"):  # whose fresh weights add values of 1e20 to frames
-        convolutions = model.dbn_net.f0[0], model.dbn_net.f15[0]
-        residual = model.dbn_net(random.random((1, 16, 16, convolutions[0].kernel.shape[2])).astype(np.float32))
-        convolutions[1].kernel.assign(0.1 * convolutions[1].kernel / np.abs(residual).max())
+    if name in ("DBN", "FlowDBN"):
+        tame(model)
     return card, model, frames_of_a_call(cfg, card, model)
