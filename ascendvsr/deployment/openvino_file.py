@@ -73,8 +73,8 @@ def _read(path: Path):
     frontend.add_extension(extension)
     model = frontend.convert(frontend.load(str(path)))
     if any(port.partial_shape.is_dynamic for port in model.inputs):
-        # Not simplified before sizes are known: OpenVINO (2026.4) takes the free size of x[:, ::2, ::2] for that of x,
-        # and crops by the wrong one of the two. It simplifies the model when it compiles it for a size.
+        # Not simplified before sizes are known: OpenVINO 2026.4 takes the free size of x[:, ::2, ::2] for that of x
+        # and crops by the wrong one. It simplifies the model when it compiles it for a size.
         return model
     return openvino.convert_model(path, extension=extension)
 

@@ -9,6 +9,7 @@ def in_turn(x, before: list):
     In a graph all that does not wait for something else is computed at once: the inner features of all frames would
     be in memory together. Nothing is added to `x`, in a way that no graph optimizer sees through.
     """
+    x = ops.convert_to_tensor(x)
     if not before:
         return x
     last = ops.stop_gradient(before[-1])
