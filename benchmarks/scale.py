@@ -71,7 +71,7 @@ def _train(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def _restore(folder: Path, arguments: argparse.Namespace) -> None:
-    clip = _clip(folder, arguments.frames, 90, 120)
+    clip = _clip(folder, arguments.frames, 180, 320)
     common = ["--checkpoint", "edvr_tiny_x4", "--format", "png"]
 
     def one(threads: int) -> list[list[str]]:
