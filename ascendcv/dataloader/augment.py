@@ -1,10 +1,12 @@
 """Crops, flips, transposes and turns that a clip and its ground truth share.
 
 Flags and positions are explicit draws, made once for a clip and all that belongs to it: Python values, or
-scalar tensors inside `tf.data` and `tf.function`, where AutoGraph makes the branches below part of the graph.
+scalar tensors inside `tf.data` and `tf.function`, where both branches become part of the graph.
 
 Source: BasicSR `paired_random_crop` and `augment` (whose rot90 is a transpose).
 """
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -29,13 +31,9 @@ def augment(frames, hflip, vflip, transpose):
 
     With a tensor as `transpose`, H and W should be equal: a graph's shape cannot depend on a draw.
     """
-    if hflip:
-        frames = frames[..., ::-1, :]
-    if vflip:
-        frames = frames[..., ::-1, :, :]
-    if transpose:
-        frames = _transpose(frames)
-    return frames
+    frames = _changed(hflip, lambda frames: frames[..., ::-1, :], frames)
+    frames = _changed(vflip, lambda frames: frames[..., ::-1, :, :], frames)
+    return _changed(transpose, _transpose, frames)
 
 
 def rotate(frames, quarter_turns):
@@ -45,23 +43,23 @@ def rotate(frames, quarter_turns):
 
     Source: CDVD-TSP `utils.data_augment` (0 or 1), deblur-devil `MultiImageRandomRotation` (0 to 3).
     """
-    if quarter_turns >= 2:
-        frames = frames[..., ::-1, ::-1, :]
-    if quarter_turns % 2 == 1:
-        frames = _transpose(frames)[..., ::-1, :, :]
-    return frames
+    frames = _changed(quarter_turns >= 2, lambda frames: frames[..., ::-1, ::-1, :], frames)
+    return _changed(quarter_turns % 2 == 1, lambda frames: _transpose(frames)[..., ::-1, :, :], frames)
 
 
 def augment_flow(flow, hflip, vflip, transpose):
     """`augment` of a flow [..., H, W, 2] in pixels (x, y): its vectors are mirrored and transposed too."""
     flow = augment(flow, hflip, vflip, False)
-    if hflip:
-        flow = flow * tf.constant([-1, 1], flow.dtype)
-    if vflip:
-        flow = flow * tf.constant([1, -1], flow.dtype)
-    if transpose:
-        flow = _transpose(flow)[..., ::-1]
-    return flow
+    flow = _changed(hflip, lambda flow: flow * tf.constant([-1, 1], flow.dtype), flow)
+    flow = _changed(vflip, lambda flow: flow * tf.constant([1, -1], flow.dtype), flow)
+    return _changed(transpose, lambda flow: _transpose(flow)[..., ::-1], flow)
+
+
+def _changed(flag, change: Callable, frames):
+    """`change(frames)` if the flag, a Python value or a tensor, says so, else `frames`."""
+    if tf.is_tensor(flag):
+        return tf.cond(flag, lambda: change(frames), lambda: frames)
+    return change(frames) if flag else frames
 
 
 def _transpose(frames):

@@ -160,6 +160,8 @@ def training_dataset(
         return batch
 
     dataset = tf.data.Dataset.counter(start_step * share)
+    # AutoGraph would take longer to rewrite them than it takes to trace them.
+    number_of, load, finish = map(tf.autograph.experimental.do_not_convert, (number_of, load, finish))
     dataset = dataset.map(number_of).map(load, num_parallel_calls=num_threads).prefetch(queue_size)
     if crops_per_example > 1:
         dataset = dataset.unbatch()

@@ -157,6 +157,14 @@ def only_shapes() -> bool:
     return in_symbolic_scope()
 
 
+def tracing() -> bool:
+    """Whether TensorFlow traces a graph that it will run itself: not for shapes alone, nor for XLA or a file."""
+    if keras.backend.backend() != "tensorflow" or only_shapes() or _forced.get() is not None:
+        return False
+    inside = importlib.import_module("tensorflow").inside_function()
+    return inside and not _in_xla() and not _exporting()
+
+
 def _load(operation: str, impl: str) -> Callable:
     if impl == "tf":
         return _import(OPERATIONS[operation])

@@ -163,5 +163,5 @@ def _resize_axis_matlab(x, axis: int, scale: float, a: float = -0.5):
 
 def _weighted_take(x, index, weight, axis: int):
     """The lines `index` of `x` along `axis`, each times its weight."""
-    weight = ops.cast(weight, x.dtype)
-    return ops.take(x, index, axis=axis) * (weight[:, None, None] if axis == 1 else weight[:, None])
+    weight = weight[:, None, None] if axis == 1 else weight[:, None]
+    return ops.take(x, index, axis=axis) * ops.cast(weight, x.dtype)

@@ -121,10 +121,11 @@ class Trainer:
         if xla and self._replicas > 1:
             raise InputError("xla compiles for one device only")
         self._statistics = [v.value for v in model.non_trainable_variables if v.dtype.startswith("float")]
-        self._start_batch = tf.function(self._start_on_replicas, jit_compile=xla)
-        self._start_sums = tf.function(self._zeros_on_replicas, jit_compile=xla)
-        self._add = tf.function(self._add_on_replicas, jit_compile=xla)
-        self._update = tf.function(self._update_on_replicas, jit_compile=xla)
+        graph = functools.partial(tf.function, jit_compile=xla, autograph=False)  # AutoGraph outlasts the trace
+        self._start_batch = graph(self._start_on_replicas)
+        self._start_sums = graph(self._zeros_on_replicas)
+        self._add = graph(self._add_on_replicas)
+        self._update = graph(self._update_on_replicas)
 
     @property
     def elapsed(self) -> float:
@@ -363,7 +364,7 @@ class Trainer:
     def _sum_over_replicas(self, number: float) -> float:
         """The sum of what all replicas have; no worker gets past it before all have come here."""
 
-        @tf.function
+        @tf.function(autograph=False)
         def add() -> tf.Tensor:
             def all_reduce() -> tf.Tensor:
                 context = tf.distribute.get_replica_context()

@@ -26,5 +26,8 @@ class Updates:
     def loss(
         self, model: keras.Model, batch: Batch, index: tf.Tensor, state: Any
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], Any]:
-        """The float32 loss of update `index` (int32, from 0), scalars to report and the next state."""
+        """The float32 loss of update `index` (int32, from 0), scalars to report and the next state.
+
+        It is traced without AutoGraph: what depends on the value of a tensor is `ops.where` or `ops.cond`.
+        """
         raise NotImplementedError

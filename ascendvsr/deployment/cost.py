@@ -232,7 +232,7 @@ def _measure(path: str, height: str, width: str) -> None:
     function, shapes = _one_call(cfg, build_model(cfg), int(height), int(width))
     frames = [tf.zeros(shape) for shape in shapes]
     before = largest_so_far()
-    tf.function(function)(*frames)
+    tf.function(function, autograph=False)(*frames)
     if device.startswith("GPU"):
         found = {"device": device, "peak": tf.config.experimental.get_memory_info(device)["peak"]}
     else:

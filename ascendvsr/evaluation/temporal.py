@@ -62,7 +62,7 @@ def by_flow(flow: Flow) -> Compare:
 
     from ascendcv.ops.warp import warp
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def measures(restored, truth, restored_before, truth_before):
         there, back = flow(truth, truth_before), flow(truth_before, truth)
         difference = tf.reduce_mean(tf.abs(flow(restored, restored_before) - there))

@@ -70,7 +70,7 @@ def _estimate(model, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray,
     from ascendcv.ops.warp import warp
     from ascendvsr.models.flow.training import in_pixels
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(first, second):
         flow = in_pixels(model, (first, second))
         return flow, warp(second, flow, padding="border")

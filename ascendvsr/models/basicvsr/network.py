@@ -88,8 +88,11 @@ class BasicVSR(Network):
 
         With tf.function as `compiled` the graph has one copy of each branch, however many frames a clip has.
         """
-        begin = {branch: compiled(self._beginning(branch)) for branch in ("backward", "forward")}
-        go_on = {branch: compiled(self._step(branch)) for branch in ("backward", "forward")}
+        # Of functions inside of others, too, the graph has one copy.
+        flow = compiled(self.spynet)
+        trunks = {"backward": compiled(self.backward_trunk), "forward": compiled(self.forward_trunk)}
+        begin = {branch: compiled(self._beginning(trunk)) for branch, trunk in trunks.items()}
+        go_on = {branch: compiled(self._step(trunk, flow)) for branch, trunk in trunks.items()}
         reconstruct = compiled(self._reconstruct)
 
         def propagated(branch: str, frames: list) -> list:
@@ -112,9 +115,7 @@ class BasicVSR(Network):
 
         return restore
 
-    def _beginning(self, branch: str) -> Callable:
-        trunk = self._trunk(branch)
-
+    def _beginning(self, trunk: Callable) -> Callable:
         def begin(frame):
             """The first frame [N, H, W, 3] -> its features [N, H, W, num_feat]; those before it are 0."""
             nothing = ops.repeat(ops.zeros_like(frame[..., :1]), self.num_feat, axis=-1)
@@ -122,18 +123,13 @@ class BasicVSR(Network):
 
         return begin
 
-    def _step(self, branch: str) -> Callable:
-        trunk = self._trunk(branch)
-
+    def _step(self, trunk: Callable, flow: Callable) -> Callable:
         def go_on(frame, before, propagated):
             """A frame, the one before it in the branch's direction and that one's features -> its features."""
-            moved = warp(propagated, self.spynet((frame, before)))
+            moved = warp(propagated, flow((frame, before)))
             return trunk(ops.concatenate([ops.cast(frame, moved.dtype), moved], axis=-1))
 
         return go_on
-
-    def _trunk(self, branch: str) -> keras.Layer:
-        return self.backward_trunk if branch == "backward" else self.forward_trunk
 
     def _reconstruct(self, frame, backward, forward):
         """A frame and its features of both branches -> the frame, restored."""

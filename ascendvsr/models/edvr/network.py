@@ -17,6 +17,7 @@ from ascendcv.layers.saving import serializable
 from ascendcv.ops.pool import avg_pool2d, max_pool2d
 from ascendcv.ops.resize import resize
 from ascendcv.ops.shuffle import pixel_shuffle
+from ascendcv.ops.tracing import traced_once
 from ascendvsr.layers.padding import to_multiple
 from ascendvsr.layers.residual import ResidualBlockNoBN
 from ascendvsr.layers.streams import restore_by_frame
@@ -172,7 +173,8 @@ class EDVR(Network):
     def restore(self, features: Sequence[Sequence]):
         """The restored frame [N, scale * H, scale * W, C], of frames sized, from what `features` gave for each."""
         center, *reference = features[self.center_frame_idx]
-        aligned = [self.pcd_align(levels, reference) for _, *levels in features]
+        align = traced_once(self.pcd_align)
+        aligned = [align(levels, reference) for _, *levels in features]
         if self.with_tsa:
             feat = self.fusion(ops.stack(aligned, axis=1))
         else:

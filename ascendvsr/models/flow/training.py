@@ -60,7 +60,7 @@ class FlowTraining(Training):
 
     def scores(self, model: keras.Model) -> dict[str, float]:
         """{'epe': mean end-point error in pixels}."""
-        estimate = tf.function(lambda first, second: in_pixels(model, (first, second)))
+        estimate = tf.function(lambda first, second: in_pixels(model, (first, second)), autograph=False)
         errors = []
         for pair in self.inputs.eval_pairs:
             first, second = (

@@ -130,6 +130,7 @@ CARDS = (
         name="RVRT",
         title="RVRT",
         kind="clip",
+        in_steps=True,
         network="ascendvsr.models.rvrt.network:RVRT",
         arguments=arguments,
         detect=detect,

@@ -211,8 +211,9 @@ class RVRT(Network):
         flow, shallow, reconstruct = (
             compiled(function) for function in (self.compute_flow, self._shallow, self._reconstruct)
         )
-        begin = {branch: compiled(functools.partial(self._begin, branch)) for branch in BRANCHES}
-        go_on = {branch: compiled(functools.partial(self._go_on, branch)) for branch in BRANCHES}
+        backbone = {branch: compiled(self.backbone[branch]) for branch in BRANCHES}
+        begin = {branch: compiled(functools.partial(self._begin, backbone[branch])) for branch in BRANCHES}
+        go_on = {branch: compiled(functools.partial(self._go_on, branch, backbone[branch])) for branch in BRANCHES}
 
         def restore(clip):
             _, count, height, width, _ = ops.shape(clip)
@@ -296,14 +297,15 @@ class RVRT(Network):
             result.append(propagated)
         return reversed_clips(result) if backward else result
 
-    def _begin(self, branch: str, clip: Sequence):
+    def _begin(self, backbone: Callable, clip: Sequence):
         """What a branch makes of its first clip, whose features of the branches so far are given."""
-        return self.backbone[branch](ops.concatenate([*clip, ops.zeros_like(clip[-1])], axis=-1))
+        return backbone(ops.concatenate([*clip, ops.zeros_like(clip[-1])], axis=-1))
 
-    def _go_on(self, branch: str, clip: Sequence, before, propagated, guide: Sequence):
+    def _go_on(self, branch: str, backbone: Callable, clip: Sequence, before, propagated, guide: Sequence):
         """What a branch makes of another clip, and the updated flows.
 
         Args:
+            backbone: of the branch, which is compiled once for all clips.
             clip: its features of the branches so far.
             before: the features of the clip before it, of the last of these branches.
             propagated: what this branch made of the clip before.
@@ -313,7 +315,7 @@ class RVRT(Network):
         flows = two_clip_flows(*guide) if branch.endswith("_1") else guide
         warped = [warp_clip(propagated, flows[0]), warp_clip(ops.flip(propagated, 1), flows[1])]
         aligned, flows = self.deform_align[branch](clip[-1], before, propagated, warped, flows)
-        return aligned + self.backbone[branch](ops.concatenate([*clip, aligned], axis=-1)), flows
+        return aligned + backbone(ops.concatenate([*clip, aligned], axis=-1)), flows
 
     def _reconstruct(self, features: list, rgb):
         """The features of all branches and the frames of a clip -> its restored frames."""
