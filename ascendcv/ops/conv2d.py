@@ -1,7 +1,7 @@
 """Convolutions of stride 1 with what follows them: bias, activation and residual in one operation.
 
-On processors most of a restoration network's time goes into these. The compiled kernel needs a fourth (3 x 3) to a
-third (5 x 5) of their multiplications, by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for
+On processors most of a restoration network's time goes into these. The compiled kernel needs a fourth (3 x 3) or
+less (5 x 5) of their multiplications, by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for
 Convolutional Neural Networks", CVPR 2016).
 """
 
@@ -16,9 +16,12 @@ RESIDUAL_PLACES = ("before", "after")
 FEWEST_CHANNELS = 12
 FEW_OUTPUTS = 4
 
+# Of 5 x 5 the kernel's rounding error would be more than 2.5 times a float32 convolution's below so many.
+FEWEST_CHANNELS_OF_5 = 32
+
 # In images of fewer pixels than this, transforming a kernel with more than so many pairs of an input channel and an
 # output takes longer than it saves.
-FEWEST_PIXELS = 512
+FEWEST_PIXELS = 128
 MOST_WEIGHTS = 128 * 128
 
 
@@ -48,7 +51,7 @@ def conv2d(
             where it is faster, and composes while Keras only asks for shapes.
 
     Returns [N, H, W, K] in the dtype of `x`. Every pixel's rounding error is that of a float32 convolution, times
-    about 2 (3 x 3) or 1.4 (5 x 5) by the kernel, which also spreads infinities and NaN over the tile of a pixel.
+    about 2 by the kernel, which also spreads infinities and NaN over the tile of a pixel.
 
     Raises `ValueError` for kernels of other sizes, channels that do not fit and an unknown activation or place.
 
@@ -113,5 +116,6 @@ def _kernel_is_faster(x_shape, kernel_shape, dtype: str) -> bool:
     few_pixels = height is not None and width is not None and height * width < FEWEST_PIXELS
     if few_pixels and channels * outputs > MOST_WEIGHTS:
         return False
-    enough = channels >= FEWEST_CHANNELS and (outputs >= FEWEST_CHANNELS or outputs <= FEW_OUTPUTS)
+    fewest = FEWEST_CHANNELS_OF_5 if kernel_shape[0] == 5 and outputs > FEW_OUTPUTS else FEWEST_CHANNELS
+    enough = channels >= fewest and (outputs >= FEWEST_CHANNELS or outputs <= FEW_OUTPUTS)
     return dtype == "float32" and enough and not registry.only_shapes()

@@ -16,7 +16,7 @@ void with_taps(int64_t taps, Use use) {
   if (taps == 3)
     use(std::integral_constant<int, 4>(), std::integral_constant<int, 3>());
   else
-    use(std::integral_constant<int, 2>(), std::integral_constant<int, 5>());
+    use(std::integral_constant<int, 3>(), std::integral_constant<int, 5>());
 }
 
 // The sizes of a convolution of x (the input, or null where `y` is there: the output or its gradient) by `kernel`.

@@ -2,30 +2,31 @@
 // (Lavin and Gray, 2016), on channels-last float32, with gradients:
 //   y = act(conv(x, kernel) + bias + residual)  or  act(conv(x, kernel) + bias) + residual
 //
-// An output tile of 4 x 4 (3 x 3 taps) or 2 x 2 (5 x 5) comes from a patch of 6 x 6 of the input. Transformed, patch and
-// kernel have 36 values, whose products, summed over the channels, transform back to the tile: 36 multiplications instead
-// of 144 or 100. The points of interpolation are 0, +-5/8, +-3/2 and infinity: the rounding error is half that of the
-// usual 0, +-1, +-2, and all constants of the transforms of data are exact.
+// An output tile of 4 x 4 (3 x 3 taps) comes from a patch of 6 x 6 of the input, one of 3 x 3 (5 x 5 taps) from 7 x 7.
+// Transformed, patch and kernel have 36 or 49 values, whose products, summed over the channels, transform back to the
+// tile: 36 multiplications instead of 144, 49 instead of 225. The points of interpolation (`Points`) were searched for
+// small rounding errors: with 6 they are half those of the usual 0, +-1, +-2, infinity. All constants of the transforms of
+// data are exact.
 //
-// Work is cut into strips of consecutive tiles. A strip's patches are transformed to V [36][tiles][channels], 36 matrix
-// products with a block of outputs of the transformed kernel U [blocks][36][channels][width] give M [36][tiles][width],
-// and what the layer does after the convolution happens where M is transformed back. No result depends on how tiles are
-// grouped: each is computed by itself, in a fixed order.
+// Work is cut into strips of consecutive tiles. A strip's patches are transformed to V [points][tiles][channels], as many
+// matrix products with a block of outputs of the transformed kernel U [blocks][points][channels][width] give M
+// [points][tiles][width], and what the layer does after the convolution happens where M is transformed back. No result
+// depends on how tiles are grouped: each is computed by itself, in a fixed order.
 #ifndef ASCENDCV_OPS_CSRC_WINOGRAD_H_
 #define ASCENDCV_OPS_CSRC_WINOGRAD_H_
 
 #include "matrix.h"
+#include "winograd_transforms.h"
 
 namespace ascendcv {
 namespace winograd {
 
-constexpr int kPatch = 6, kPoints = kPatch * kPatch;
-constexpr float kA = 0.625f, kB = 1.5f;  // the points are 0, kA, -kA, kB, -kB and infinity
 constexpr int64_t kBlock = 64;
 constexpr int64_t kStripTiles = 24, kLongStripTiles = 60, kShortStripTiles = 12;
 constexpr int64_t kLargeKernel = 1 << 18;  // channels * outputs from which a pass over U costs more than a longer strip
+constexpr int64_t kFewTiles = 120, kMuchKernel = 1 << 16, kDepth = 64;  // see convolve_few_tiles
 constexpr int64_t kGradientTiles = 48, kGradientPartTiles = 384, kGradientTasks = 32;
-constexpr int64_t kTasks = 8;              // as many as there are at least, where the image allows
+constexpr int64_t kTasks = 8;                     // as many as there are at least, where the image allows
 constexpr int64_t kStreamed = int64_t{1} << 19;  // floats of output from which stores go past the caches
 
 struct Shape {
@@ -64,108 +65,6 @@ inline void stream(float* p, Lanes v) {
 // v where `by` > 0, else slope * v: for `by` = v the activation, NaN included.
 inline Lanes gated(Lanes v, Lanes by, float slope) { return by > 0 ? v : slope * v; }
 
-// ---- The transforms, along one axis ----
-
-// B': 6 values of the input. The rows are the coefficients of prod (x - p) over the other points.
-inline void transform_patch(const Lanes (&d)[kPatch], Lanes (&v)[kPatch]) {
-  constexpr float a2 = kA * kA, b2 = kB * kB;
-  const Lanes even_a = d[4] - b2 * d[2], odd_a = d[3] - b2 * d[1];
-  const Lanes even_b = d[4] - a2 * d[2], odd_b = d[3] - a2 * d[1];
-  v[0] = d[4] - (a2 + b2) * d[2] + a2 * b2 * d[0];
-  v[1] = even_a + kA * odd_a;
-  v[2] = even_a - kA * odd_a;
-  v[3] = even_b + kB * odd_b;
-  v[4] = even_b - kB * odd_b;
-  v[5] = d[5] - (a2 + b2) * d[3] + a2 * b2 * d[1];
-}
-
-// A': 6 products to a tile's outputs.
-template <int Tile>
-inline void transform_back(const Lanes (&m)[kPatch], Lanes (&y)[Tile]) {
-  constexpr float a2 = kA * kA, b2 = kB * kB;
-  const Lanes sum_a = m[1] + m[2], difference_a = m[1] - m[2];
-  const Lanes sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-  y[0] = m[0] + sum_a + sum_b;
-  y[1] = kA * difference_a + kB * difference_b;
-  if constexpr (Tile == 4) {
-    y[2] = a2 * sum_a + b2 * sum_b;
-    y[3] = m[5] + a2 * kA * difference_a + b2 * kB * difference_b;
-  } else {
-    y[1] += m[5];
-  }
-}
-
-// A: a tile of the output's gradient to 6 values.
-template <int Tile>
-inline void transform_gradient(const Lanes (&g)[Tile], Lanes (&z)[kPatch]) {
-  Lanes even_a = g[0], even_b = g[0], odd_a = kA * g[1], odd_b = kB * g[1];
-  if constexpr (Tile == 4) {
-    even_a += kA * kA * g[2];
-    even_b += kB * kB * g[2];
-    odd_a += kA * kA * kA * g[3];
-    odd_b += kB * kB * kB * g[3];
-  }
-  z[0] = g[0];
-  z[1] = even_a + odd_a;
-  z[2] = even_a - odd_a;
-  z[3] = even_b + odd_b;
-  z[4] = even_b - odd_b;
-  z[5] = g[Tile - 1];
-}
-
-// Kernels are transformed in float64: their factors are not exact.
-constexpr int kDoubles = std::max(kLanes / 2, 1);
-typedef double Doubles __attribute__((vector_size(sizeof(double) * kDoubles)));
-
-// The first `count` floats at p, `stride` apart; the others are 0.
-inline Doubles load_doubles(const float* p, int64_t stride, int64_t count) {
-  float values[kDoubles] = {};
-  for (int64_t l = 0; l < count; ++l) values[l] = p[l * stride];
-  Doubles v;
-  for (int l = 0; l < kDoubles; ++l) v[l] = values[l];
-  return v;
-}
-
-inline void store_doubles(float* p, const Doubles& v, int64_t count) {
-  for (int64_t l = 0; l < count; ++l) p[l] = v[l];
-}
-
-// G: the powers of a point over the product of its distances to the others.
-template <int Taps>
-struct KernelTransform {
-  double rows[kPatch][Taps];
-
-  // G along one axis: from `Taps` values to kPatch.
-  void forwards(const Doubles* taps, int64_t stride, Doubles* points, int64_t point_stride) const {
-    for (int i = 0; i < kPatch; ++i) {
-      Doubles sum = rows[i][0] * taps[0];
-      for (int t = 1; t < Taps; ++t) sum += rows[i][t] * taps[t * stride];
-      points[i * point_stride] = sum;
-    }
-  }
-
-  // Its transpose: from kPatch values to `Taps`.
-  void backwards(const Doubles* points, int64_t stride, Doubles* taps, int64_t tap_stride) const {
-    for (int t = 0; t < Taps; ++t) {
-      Doubles sum = rows[0][t] * points[0];
-      for (int i = 1; i < kPatch; ++i) sum += rows[i][t] * points[i * stride];
-      taps[t * tap_stride] = sum;
-    }
-  }
-
-  KernelTransform() {
-    const double points[] = {0, kA, -kA, kB, -kB};
-    for (int i = 0; i < 5; ++i) {
-      double scale = 1;
-      for (int l = 0; l < 5; ++l)
-        if (l != i) scale *= points[i] - points[l];
-      double power = 1 / scale;
-      for (int j = 0; j < Taps; ++j, power *= points[i]) rows[i][j] = power;
-    }
-    for (int j = 0; j < Taps; ++j) rows[5][j] = j == Taps - 1;
-  }
-};
-
 enum class Transform { kPatch, kGradient };
 
 // ---- Tiles ----
@@ -173,7 +72,7 @@ enum class Transform { kPatch, kGradient };
 // The tiles of an output; Tile x Tile pixels each, in rows, image after image.
 template <int Tile, int Taps>
 struct Grid {
-  static_assert(Tile + Taps - 1 == kPatch);
+  static constexpr int kPatch = Tile + Taps - 1, kPoints = kPatch * kPatch;
   static constexpr int64_t kReach = Taps / 2;
 
   explicit Grid(const Shape& shape)
@@ -216,13 +115,13 @@ void copy_square(const Shape& s, const Square& square, const Source& source, int
     }
 }
 
-// One vector of channels of a square: to[36] at `point_stride`; adds up the square's values in `sum`.
-template <Transform kind, int Size, bool Gated, bool Whole>
+// One vector of channels of a square: to[points] at `point_stride`; adds up the square's values in `sum`.
+template <Transform kind, int Patch, int Size, bool Gated, bool Whole>
 inline void transform_lanes(const Source& source, int64_t row_stride, int64_t pixel_stride, int64_t count, float* to,
                             int64_t point_stride, float* sum) {
-  Lanes half[kPatch][Size], total{};
+  Lanes half[Patch][Size], total{};
   for (int j = 0; j < Size; ++j) {
-    Lanes column[Size], result[kPatch];
+    Lanes column[Size], result[Patch];
     for (int i = 0; i < Size; ++i) {
       const int64_t at = i * row_stride + j * pixel_stride;
       column[i] = load_lanes<Whole>(source.data + at, count);
@@ -232,40 +131,41 @@ inline void transform_lanes(const Source& source, int64_t row_stride, int64_t pi
     if constexpr (kind == Transform::kPatch)
       transform_patch(column, result);
     else
-      transform_gradient<Size>(column, result);
-    for (int i = 0; i < kPatch; ++i) half[i][j] = result[i];
+      transform_gradient(column, result);
+    for (int i = 0; i < Patch; ++i) half[i][j] = result[i];
   }
   if constexpr (kind == Transform::kGradient)
     store_lanes<Whole>(sum, load_lanes<Whole>(sum, count) + total, count);
-  for (int i = 0; i < kPatch; ++i) {
-    Lanes result[kPatch];
+  for (int i = 0; i < Patch; ++i) {
+    Lanes result[Patch];
     if constexpr (kind == Transform::kPatch)
       transform_patch(half[i], result);
     else
-      transform_gradient<Size>(half[i], result);
-    for (int j = 0; j < kPatch; ++j) store<kLanes>(to + (i * kPatch + j) * point_stride, result[j]);
+      transform_gradient(half[i], result);
+    for (int j = 0; j < Patch; ++j) store<kLanes>(to + (i * Patch + j) * point_stride, result[j]);
   }
 }
 
-template <Transform kind, int Size, bool Gated>
+template <Transform kind, int Patch, int Size, bool Gated>
 [[gnu::noinline]] void transform_square(const Source& source, int64_t row_stride, int64_t pixel_stride, int64_t channels,
                                         float* to, int64_t point_stride, float* sum) {
   int64_t c = 0;
   const auto from = [&] { return Source{source.data + c, Gated ? source.gate + c : nullptr, source.slope}; };
   for (; c + kLanes <= channels; c += kLanes)
-    transform_lanes<kind, Size, Gated, true>(from(), row_stride, pixel_stride, kLanes, to + c, point_stride, sum + c);
+    transform_lanes<kind, Patch, Size, Gated, true>(from(), row_stride, pixel_stride, kLanes, to + c, point_stride,
+                                                    sum + c);
   if (c < channels)
-    transform_lanes<kind, Size, Gated, false>(from(), row_stride, pixel_stride, channels - c, to + c, point_stride,
-                                              sum + c);
+    transform_lanes<kind, Patch, Size, Gated, false>(from(), row_stride, pixel_stride, channels - c, to + c, point_stride,
+                                                     sum + c);
 }
 
-// Channels [first, first + count) of the tiles [begin, end), transformed: to[36][tiles][stride]. `all` is how many
+// Channels [first, first + count) of the tiles [begin, end), transformed: to[points][tiles][stride]. `all` is how many
 // channels the source has; `sum` [count] gains the sums of the gradient's pixels.
 template <Transform kind, int Tile, int Taps>
 void transform_tiles(const Grid<Tile, Taps>& grid, int64_t begin, int64_t end, const Source& source, int64_t all,
                      int64_t first, int64_t count, float* to, int64_t stride, int64_t point_stride, float* square,
                      float* sum) {
-  constexpr int kSize = kind == Transform::kPatch ? kPatch : Tile;
+  constexpr int kPatch = Grid<Tile, Taps>::kPatch, kSize = kind == Transform::kPatch ? kPatch : Tile;
   constexpr int64_t kBefore = kind == Transform::kPatch ? Grid<Tile, Taps>::kReach : 0;
   const Shape& s = grid.s;
   for (int64_t tile = begin; tile < end; ++tile, to += stride) {
@@ -273,12 +173,13 @@ void transform_tiles(const Grid<Tile, Taps>& grid, int64_t begin, int64_t end, c
     place.top -= kBefore, place.left -= kBefore;
     if (!place.inside(s, kSize)) {
       copy_square<kSize>(s, place, source, all, first, count, square);
-      transform_square<kind, kSize, false>({square}, kSize * count, count, count, to, point_stride, sum);
+      transform_square<kind, kPatch, kSize, false>({square}, kSize * count, count, count, to, point_stride, sum);
       continue;
     }
     const int64_t at = ((place.image * s.height + place.top) * s.width + place.left) * all + first;
     const Source inner{source.data + at, source.gate ? source.gate + at : nullptr, source.slope};
-    const auto transform = source.gate ? transform_square<kind, kSize, true> : transform_square<kind, kSize, false>;
+    const auto transform = source.gate ? transform_square<kind, kPatch, kSize, true>
+                                       : transform_square<kind, kPatch, kSize, false>;
     transform(inner, s.width * all, all, count, to, point_stride, sum);
   }
 }
@@ -306,12 +207,12 @@ void prefetch(const Grid<Tile, Taps>& grid, int64_t begin, int64_t end, const So
   }
 }
 
-// How many lines to fetch in each pause of 36 products of `rows` rows altogether, so that `floats` are there after them.
-inline int lines_per_pause(int64_t floats, int64_t rows) {
-  return divide_up(floats * register_rows(kRegisterVectors), kPoints * std::max<int64_t>(rows, 1) * 16);
+// How many lines to fetch in each pause of `points` products of `rows` rows, so that `floats` are there after them.
+inline int lines_per_pause(int64_t floats, int64_t points, int64_t rows) {
+  return divide_up(floats * register_rows(kRegisterVectors), points * std::max<int64_t>(rows, 1) * 16);
 }
 
-// Distance of the 36 matrices: an odd number of cache lines, so that they do not meet in the same sets.
+// Distance of the matrices: an odd number of cache lines, so that they do not meet in the same sets.
 inline int64_t point_stride(int64_t size) { return (divide_up(size, 16) | 1) * 16; }
 
 // ---- Convolution ----
@@ -335,48 +236,48 @@ struct KernelView {
                      : data + (tap * s.channels + channel) * s.outputs + output;
   }
   int64_t output_stride(const Shape& s) const { return backwards ? s.channels : 1; }
+  int64_t channel_stride(const Shape& s) const { return backwards ? 1 : s.outputs; }
 };
 
-// u[blocks][36] at `u_stride`, [channels][width].
-template <int Taps>
-void transform_kernel(const Shape& s, const Blocks& blocks, const KernelView& kernel, float* u, int64_t u_stride,
-                      const Parallel& parallel) {
-  static const KernelTransform<Taps> g;
+// Input channels [channel, last) of the kernel to the outputs [output, output + count): u[points] at `u_stride`,
+// [channels][width].
+template <int Patch, int Taps>
+void transform_kernel(const Shape& s, const KernelView& kernel, int64_t channel, int64_t last, int64_t output,
+                      int64_t count, int64_t width, float* u, int64_t u_stride) {
+  static const KernelTransform<Patch, Taps> g;
   constexpr int64_t kTaps = Taps * Taps;
-  parallel(blocks.count * s.channels, blocks.width * kTaps * 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t block = i / s.channels, c = i % s.channels, last = std::min((block + 1) * blocks.width, s.outputs);
-      float* row = u + block * kPoints * u_stride + c * blocks.width;
-      for (int64_t o = block * blocks.width; o < last; o += kDoubles, row += kDoubles) {
-        const int64_t count = std::min<int64_t>(kDoubles, last - o), stride = kernel.output_stride(s);
-        Doubles taps[kTaps], half[kPatch * Taps], points[kPoints];
-        for (int64_t t = 0; t < kTaps; ++t)
-          taps[t] = count == kDoubles ? load_doubles(kernel.at(s, t, kTaps, c, o), stride, kDoubles)
-                                      : load_doubles(kernel.at(s, t, kTaps, c, o), stride, count);
-        for (int t = 0; t < Taps; ++t) g.forwards(taps + t, Taps, half + t, Taps);
-        for (int i = 0; i < kPatch; ++i) g.forwards(half + i * Taps, 1, points + i * kPatch, 1);
-        for (int p = 0; p < kPoints; ++p) store_doubles(row + p * u_stride, points[p], kDoubles);
+  const int64_t stride = kernel.output_stride(s);
+  for (int64_t c = channel; c < last; ++c)
+    for (int64_t o = 0; o < width; o += kDoubles, u += kDoubles) {
+      const int64_t whole = std::clamp<int64_t>(count - o, 0, kDoubles);
+      Doubles taps[kTaps];
+      for (int64_t t = 0; t < kTaps; ++t) {
+        const float* weights = kernel.at(s, t, kTaps, c, output + o);
+        taps[t] = load_doubles(weights, stride, whole);
+        __builtin_prefetch(weights + 3 * kernel.channel_stride(s));  // too far apart for processors to foresee
       }
-      for (; row < u + block * kPoints * u_stride + (c + 1) * blocks.width; row += kDoubles)
-        for (int p = 0; p < kPoints; ++p) store_doubles(row + p * u_stride, Doubles{}, kDoubles);
+      for (int i = 0; i < Patch; ++i) {
+        Doubles half[Taps];
+        for (int t = 0; t < Taps; ++t) half[t] = g.value(taps + t, Taps, i);
+        for (int j = 0; j < Patch; ++j) store_doubles(u + (i * Patch + j) * u_stride, g.value(half, 1, j), kDoubles);
+      }
     }
-  });
 }
 
-// One vector of outputs of one tile: from m[36] at `point_stride` to `rows` x `columns` pixels of y, at `at` in y and
+// One vector of outputs of one tile: from m[points] at `point_stride` to `rows` x `columns` pixels of y, at `at` in y and
 // the residual.
-template <int Tile, bool Inside, bool Whole>
+template <int Patch, int Tile, bool Inside, bool Whole>
 inline void finish_lanes(const float* m, int64_t point_stride, const Finish& finish, int64_t output, int64_t at,
                          int64_t row_stride, int64_t pixel_stride, int64_t rows, int64_t columns, int64_t count,
                          bool streamed, float* y) {
-  Lanes half[Tile][kPatch], values[Tile][Tile];
-  for (int j = 0; j < kPatch; ++j) {
-    Lanes column[kPatch], result[Tile];
-    for (int i = 0; i < kPatch; ++i) column[i] = load<kLanes>(m + (i * kPatch + j) * point_stride);
-    transform_back<Tile>(column, result);
+  Lanes half[Tile][Patch], values[Tile][Tile];
+  for (int j = 0; j < Patch; ++j) {
+    Lanes column[Patch], result[Tile];
+    for (int i = 0; i < Patch; ++i) column[i] = load<kLanes>(m + (i * Patch + j) * point_stride);
+    transform_back(column, result);
     for (int i = 0; i < Tile; ++i) half[i][j] = result[i];
   }
-  for (int i = 0; i < Tile; ++i) transform_back<Tile>(half[i], values[i]);
+  for (int i = 0; i < Tile; ++i) transform_back(half[i], values[i]);
 
   const Lanes bias = finish.bias ? load_lanes<Whole>(finish.bias + output, count) : Lanes{};
   for (auto& row : values)
@@ -401,17 +302,70 @@ inline void finish_lanes(const float* m, int64_t point_stride, const Finish& fin
 }
 
 // Outputs [first, first + count) of one tile, from M.
-template <int Tile, bool Inside>
+template <int Patch, int Tile, bool Inside>
 [[gnu::noinline]] void finish_tile(const float* m, int64_t point_stride, const Finish& finish, int64_t first, int64_t count,
                                    int64_t at, int64_t row_stride, int64_t pixel_stride, int64_t rows, int64_t columns,
                                    bool streamed, float* y) {
   int64_t k = 0;
   for (; k + kLanes <= count; k += kLanes)
-    finish_lanes<Tile, Inside, true>(m + k, point_stride, finish, first + k, at + k, row_stride, pixel_stride, rows,
-                                     columns, kLanes, streamed, y);
+    finish_lanes<Patch, Tile, Inside, true>(m + k, point_stride, finish, first + k, at + k, row_stride, pixel_stride, rows,
+                                            columns, kLanes, streamed, y);
   if (k < count)
-    finish_lanes<Tile, Inside, false>(m + k, point_stride, finish, first + k, at + k, row_stride, pixel_stride, rows,
-                                      columns, count - k, false, y);
+    finish_lanes<Patch, Tile, Inside, false>(m + k, point_stride, finish, first + k, at + k, row_stride, pixel_stride, rows,
+                                             columns, count - k, false, y);
+}
+
+// Outputs [output, output + count) of the tiles [first, last), from their m[points][tiles][width].
+template <int Tile, int Taps>
+void finish_tiles(const Grid<Tile, Taps>& grid, int64_t first, int64_t last, const float* m, int64_t m_stride,
+                  int64_t width, const Finish& finish, int64_t output, int64_t count, bool streamed, float* y) {
+  constexpr int kPatch = Grid<Tile, Taps>::kPatch;
+  const Shape& s = grid.s;
+  for (int64_t tile = first; tile < last; ++tile, m += width) {
+    const Square place = tile_of(grid, tile);
+    const auto finish_one = place.inside(s, Tile) ? finish_tile<kPatch, Tile, true> : finish_tile<kPatch, Tile, false>;
+    finish_one(m, m_stride, finish, output, count,
+               ((place.image * s.height + place.top) * s.width + place.left) * s.outputs + output, s.width * s.outputs,
+               s.outputs, std::min<int64_t>(Tile, s.height - place.top), std::min<int64_t>(Tile, s.width - place.left),
+               streamed, y);
+  }
+}
+
+// Where the kernel is large and tiles are few: V of all tiles is kept, and U never is. Each task transforms those parts
+// of the kernel that it multiplies by, a few channels after the others, which stay in its cache.
+template <int Tile, int Taps>
+void convolve_few_tiles(const Shape& s, const Source& x, const KernelView& kernel, const Finish& finish, float* y,
+                        const Parallel& parallel) {
+  const Grid<Tile, Taps> grid(s);
+  constexpr int kPatch = grid.kPatch, kPoints = grid.kPoints;
+  const Blocks blocks(s.outputs);
+  const int64_t stride = round_up(s.channels, kLanes), v_stride = point_stride(grid.count * stride);
+  const LargeBuffer v(kPoints * v_stride);
+  parallel(grid.count, kPoints * s.channels * 8, [&](int64_t begin, int64_t end) {
+    const Buffer square(kPoints * s.channels);
+    transform_tiles<Transform::kPatch>(grid, begin, end, x, s.channels, 0, s.channels, v + begin * stride, stride,
+                                       v_stride, square, square);
+  });
+
+  const int64_t parts = divide_up(grid.count, kLongStripTiles), length = divide_up(grid.count, parts);
+  const int64_t u_stride = point_stride(kDepth * blocks.width), m_stride = point_stride(length * blocks.width);
+  const int64_t cost = kPoints * s.channels * blocks.width * (length + kLanes) / kLanes;
+  parallel(blocks.count * parts, cost, [&](int64_t begin, int64_t end) {
+    const LargeBuffer u(kPoints * (u_stride + m_stride));
+    float* m = u + kPoints * u_stride;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t output = i / parts * blocks.width, count = std::min(blocks.width, s.outputs - output);
+      const int64_t first = i % parts * length, last = std::min(first + length, grid.count);
+      for (int64_t channel = 0; channel < s.channels; channel += kDepth) {
+        const int64_t depth = std::min(kDepth, s.channels - channel);
+        transform_kernel<kPatch, Taps>(s, kernel, channel, channel + depth, output, count, blocks.width, u, u_stride);
+        for (int64_t p = 0; p < kPoints; ++p)
+          multiply({v + p * v_stride + first * stride + channel, stride, 1}, u + p * u_stride, blocks.width,
+                   m + p * m_stride, blocks.width, last - first, round_up(count, kLanes), depth, channel > 0);
+      }
+      finish_tiles(grid, first, last, m, m_stride, blocks.width, finish, output, count, false, y);
+    }
+  });
 }
 
 // x: [batch, height, width, channels]; y: the same with `outputs` channels.
@@ -419,10 +373,19 @@ template <int Tile, int Taps>
 void convolve(const Shape& s, const Source& x, const KernelView& kernel, const Finish& finish, float* y,
               const Parallel& parallel) {
   const Grid<Tile, Taps> grid(s);
+  constexpr int kPatch = grid.kPatch, kPoints = grid.kPoints;
+  if (s.channels * s.outputs >= kMuchKernel && grid.count <= kFewTiles)
+    return convolve_few_tiles<Tile, Taps>(s, x, kernel, finish, y, parallel);
   const Blocks blocks(s.outputs);
   const int64_t u_stride = point_stride(s.channels * blocks.width);
   const LargeBuffer u(blocks.count * kPoints * u_stride);
-  transform_kernel<Taps>(s, blocks, kernel, u, u_stride, parallel);
+  parallel(blocks.count * s.channels, blocks.width * Taps * Taps * 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t output = i / s.channels * blocks.width, c = i % s.channels;
+      transform_kernel<kPatch, Taps>(s, kernel, c, c + 1, output, std::min(blocks.width, s.outputs - output),
+                                     blocks.width, u + i / s.channels * kPoints * u_stride + c * blocks.width, u_stride);
+    }
+  });
 
   int64_t length = s.channels * s.outputs < kLargeKernel ? kStripTiles : kLongStripTiles;
   if (grid.count < kTasks * length)
@@ -434,8 +397,7 @@ void convolve(const Shape& s, const Source& x, const KernelView& kernel, const F
   const int64_t v_stride = point_stride(length * stride), m_stride = point_stride(length * blocks.width);
   const bool streamed = s.pixels() * s.outputs >= kStreamed && s.outputs % kLanes == 0 &&
                         reinterpret_cast<uintptr_t>(y) % sizeof(Lanes) == 0;
-  const int64_t row_stride = s.width * s.outputs;
-  const int lines = lines_per_pause(Tile * kPatch * s.channels * length, length * blocks.count);
+  const int lines = lines_per_pause(Tile * kPatch * s.channels * length, kPoints, length * blocks.count);
 
   const int64_t cost = length * kPoints * s.channels * (blocks.count * blocks.width / parts + 8 * kLanes) / kLanes;
   parallel(strips * parts, cost, [&](int64_t begin, int64_t end) {
@@ -455,15 +417,7 @@ void convolve(const Shape& s, const Source& x, const KernelView& kernel, const F
           multiply({v + p * v_stride, stride, 1}, u + (b * kPoints + p) * u_stride, blocks.width, m + p * m_stride,
                    blocks.width, last - first, round_up(count, kLanes), s.channels, false,
                    [&] { next.fetch(lines); });
-        for (int64_t tile = first; tile < last; ++tile) {
-          const Square place = tile_of(grid, tile);
-          const bool inside = place.inside(s, Tile);
-          const auto finish_one = inside ? finish_tile<Tile, true> : finish_tile<Tile, false>;
-          finish_one(m + (tile - first) * blocks.width, m_stride, finish, output, count,
-                     ((place.image * s.height + place.top) * s.width + place.left) * s.outputs + output, row_stride,
-                     s.outputs, std::min<int64_t>(Tile, s.height - place.top),
-                     std::min<int64_t>(Tile, s.width - place.left), streamed, y);
-        }
+        finish_tiles(grid, first, last, m, m_stride, blocks.width, finish, output, count, streamed, y);
       }
     }
 #ifdef __AVX__
@@ -483,16 +437,17 @@ template <int Tile, int Taps>
 void differentiate_kernel(const Shape& s, const float* x, const Source& grad_y, float* grad_kernel, float* grad_bias,
                           const Parallel& parallel) {
   const Grid<Tile, Taps> grid(s);
+  constexpr int kPatch = grid.kPatch, kPoints = grid.kPoints;
   const Blocks channels(s.channels), outputs(s.outputs);
   const int64_t blocks = channels.count * outputs.count, block_size = kPoints * channels.width * outputs.width;
   const int64_t parts = std::clamp<int64_t>(divide_up(kGradientTasks, std::max<int64_t>(blocks, 1)), 1,
                                             std::max<int64_t>(grid.count / kGradientPartTiles, 1));
-  const LargeBuffer sums(parts * blocks * block_size);  // [parts, channel blocks, output blocks, 36, width, width]
+  const LargeBuffer sums(parts * blocks * block_size);  // [parts, channel blocks, output blocks, points, width, width]
   std::vector<double> bias_sums(parts * s.outputs);
   const int64_t v_stride = point_stride(kGradientTiles * channels.width);
   const int64_t z_stride = point_stride(kGradientTiles * outputs.width);
   const int64_t read = Tile * (kPatch * channels.width + Tile * outputs.width) * kGradientTiles;
-  const int lines = lines_per_pause(read, channels.width);
+  const int lines = lines_per_pause(read, kPoints, channels.width);
 
   const int64_t cost = divide_up(grid.count, parts) * kPoints * channels.width * (outputs.width / kLanes + 8);
   parallel(parts * blocks, cost, [&](int64_t begin, int64_t end) {
@@ -533,7 +488,7 @@ void differentiate_kernel(const Shape& s, const float* x, const Source& grad_y, 
     for (int64_t part = 0; part < parts; ++part) sum += bias_sums[part * s.outputs + k];
     grad_bias[k] = sum;
   }
-  static const KernelTransform<Taps> g;
+  static const KernelTransform<kPatch, Taps> g;
   parallel(s.channels, s.outputs * kPoints * (parts + 10), [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c)
       for (int64_t o = 0; o < s.outputs; o += kDoubles) {
