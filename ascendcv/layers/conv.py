@@ -5,6 +5,7 @@ from keras import ops
 
 from ascendcv.layers.saving import serializable
 from ascendcv.ops.conv2d import check, conv2d, finish
+from ascendcv.ops.conv2d_parts import dilated, dilated_serves, strided, strided_serves
 
 
 @serializable("ascendcv")
@@ -99,9 +100,16 @@ class Conv2D(keras.Layer):
         kernel = ops.cast(self.kernel, self.compute_dtype)
         bias = ops.cast(self.bias, self.compute_dtype) if self.use_bias else None
         after = {"activation": self.activation, "residual": residual, "residual_place": self.residual_place}
-        same = self.stride == 1 and self.padding == self.same_padding
-        if same and self.kernel_shape in ((3, 3), (5, 5)) and self.dilation == self.groups == 1:
-            return conv2d(x, kernel, bias, **after)
+        centered, step = self.padding == self.same_padding, (self.stride, self.dilation)
+        if centered and self.groups == 1:
+            sizes = x.shape, kernel.shape
+            if step == (1, 1) and self.kernel_shape in ((3, 3), (5, 5)):
+                return conv2d(x, kernel, bias, **after)
+            if self.stride == 1 and dilated_serves(*sizes, self.dilation, self.compute_dtype):
+                return dilated(x, kernel, bias, self.dilation, **after)
+            if step == (2, 1) and strided_serves(*sizes, self.compute_dtype):
+                return strided(x, kernel, bias, **after)
+        same = centered and self.stride == 1
         if not same and any(self.padding):
             rows, columns = self.padding
             x = ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)))

@@ -27,6 +27,8 @@ LAYERS = [
     (Conv2D, {"kernel_size": 1}),
     (Conv2D, {"kernel_size": 3, "stride": 2}),
     (Conv2D, {"kernel_size": 3, "dilation": 2, "groups": 2}),
+    (Conv2D, {"kernel_size": 3, "dilation": 2}),
+    (Conv2D, {"kernel_size": 5, "stride": 2}),
     (Conv2D, {"kernel_size": 3, "padding": 0}),
     (FrameConv, {"kernel_size": 3}),
     (FrameConv, {"kernel_size": 1}),
@@ -83,7 +85,46 @@ def test_the_compiled_kernel_serves_float32_and_mixed_precision_stays_tensorflow
     for dtype in ("float32", "bfloat16"):
         with computing_in(dtype):
             layer = layer_class(16, activation="relu")
-        graph = tf.function(layer).get_concrete_function(tf.ones(shape)).graph
-        kinds = {operation.type for operation in graph.get_operations()}
-        assert ("Ascendcv>Conv2D" in kinds) == (dtype == "float32")
+        assert ("Ascendcv>Conv2D" in kinds(layer, shape)) == (dtype == "float32")
         assert layer(tf.ones(shape)).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3, "dilation": 2},
+        {"kernel_size": 5, "dilation": 3, "use_bias": False},
+        {"kernel_size": 5, "stride": 2},
+    ],
+)
+@pytest.mark.parametrize("size", [(9, 13), (12, 12)])
+def test_dilated_and_strided_convolutions_are_computed_by_the_kernel_too(options, size):
+    """With the values and gradients of TensorFlow's; the graph says so."""
+    if registry.available("conv2d")["fused"] is not None:
+        pytest.skip("there is no compiled kernel here")
+    layer, x = Conv2D(14, activation=0.1, **options), random(2, *size, 32)
+    layer.build(x.shape)
+    results = {}
+    for impl in ("fused", "tf"):
+        with registry.implementation(impl), tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            results[impl] = [y, *tape.gradient(y, [x, *layer.trainable_variables], tf.cos(y))]
+    for fused, composed in zip(results["fused"], results["tf"], strict=True):
+        np.testing.assert_allclose(fused, composed, atol=1e-5 * np.abs(composed).max())
+    assert "Ascendcv>Conv2D" in kinds(layer, x.shape)
+    unknown = tf.function(layer).get_concrete_function(tf.TensorSpec([None, None, None, 32]))
+    np.testing.assert_allclose(unknown(x), results["fused"][0], atol=1e-6)
+
+
+def test_where_most_of_a_tile_would_be_empty_dilated_convolutions_stay_tensorflows():
+    layer = Conv2D(14, dilation=4)
+    assert "Ascendcv>Conv2D" not in kinds(layer, (1, 11, 40, 12))
+    with registry.implementation("tf"):
+        assert "Ascendcv>Conv2D" not in kinds(layer, (1, 40, 40, 12))
+
+
+def kinds(layer, shape) -> set[str]:
+    """The types of the operations in the graph of a layer."""
+    graph = tf.function(lambda x: layer(x)).get_concrete_function(tf.ones(shape)).graph
+    return {operation.type for operation in graph.get_operations()}
