@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from ascendcv.dataloader.pixels import stacked
 from ascendcv.utils.errors import InputError
 from ascendvsr.restoration.tiles import Forward, tile_weights
 
@@ -37,7 +38,7 @@ def restore_in_chunks(
         for _ in range(start - begin):
             yield blended.pop(0) / np.float32(weights.pop(0))
         begin = start
-        restored = forward(np.stack(clip)[np.newaxis])[0]
+        restored = forward(stacked(clip)[np.newaxis])[0]
         for position, weight in enumerate(chunk_weights(start, len(clip), length, overlap, blending)):
             if position == len(blended):
                 blended.append(np.zeros_like(restored[position]))

@@ -162,7 +162,8 @@ def restore_piece(
     clip = _open(job, arguments, cfg, settings, read_noise_level(cfg, card), piece)
     if budget is not None:
         size = (clip.source.footage.height, clip.source.footage.width)
-        clip.settings = fitting_tile(runner, size, settings, budget, smallest=card.smallest_tile(cfg))
+        smallest, bits = card.smallest_tile(cfg), clip.source.footage.bits
+        clip.settings = fitting_tile(runner, size, settings, budget, smallest=smallest, bits=bits)
     return _run(clip, runner, read_cuts(arguments.scene_cuts), progress=False).frames
 
 
@@ -418,7 +419,8 @@ def _restore(
     footage, settings = clip.source.footage, clip.settings
     if budget is not None:
         size = (footage.height, footage.width)
-        settings = fitting_tile(runner, size, settings, budget, smallest=card.smallest_tile(cfg))
+        smallest = card.smallest_tile(cfg)
+        settings = fitting_tile(runner, size, settings, budget, smallest=smallest, bits=footage.bits)
         tile = f"tiles of {settings.tile[1]}x{settings.tile[0]}" if settings.tile else "whole frames"
         say(f"{clip.source.name}: {tile} of {footage.width}x{footage.height} fit into {budget >> 20} MiB")
     if clip.done:

@@ -1,15 +1,17 @@
 """Frames in, restored frames out, by the way in which a network eats time: windows, whole clips or step by step."""
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from ascendcv.dataloader.pixels import check_finite, is_float, quantize, stacked, to_unit
 from ascendcv.dataloader.windows import window_indices
 from ascendcv.utils.errors import InputError
 from ascendvsr.restoration.chunks import restore_in_chunks
-from ascendvsr.restoration.runner import Runner, Stream
+from ascendvsr.restoration.runner import Levels, Runner, Stream
 from ascendvsr.restoration.settings import Settings
 from ascendvsr.restoration.sigma import check_sigma, with_noise_level
 from ascendvsr.restoration.tiles import Forward, Tiling, mirrored_to_windows, restore_in_tiles
@@ -23,9 +25,11 @@ def restored_frames(
     sigma: float | np.ndarray | None = None,
     skip: int = 0,
 ) -> Iterator[np.ndarray]:
-    """Float32 RGB frames [H, W, 3] in [0, 1] -> as many restored ones [H', W', 3], not clipped, in order.
+    """RGB frames [H, W, 3] -> as many restored ones [H', W', 3], in order.
 
-    Holds no more frames than the windows need, or two chunks of `tile_frames`.
+    A frame comes out in the dtype in which it went in: float32 in [0, 1] as float32, not clipped, uint8 and uint16
+    clipped and rounded. That is done by the backend, where nothing is blended: tiles and chunks are blended as
+    float32, and the result is rounded. Holds no more frames than the windows need, or two chunks of `tile_frames`.
 
     Args:
         runner: what computes.
@@ -40,22 +44,44 @@ def restored_frames(
     if runner.kind == "flow":
         raise InputError(f"{runner.name} restores no frames: it is a flow network (`ascendvsr flow`)")
     check_sigma(runner.channels, sigma)
+    dtypes: deque[np.dtype] = deque()
+    frames = _noted(frames, dtypes)
     if sigma is not None:
-        frames = with_noise_level(frames, sigma)
-    if skip and runner.kind == "window":
-        return _finite(restore_windows(runner, frames, settings, skip), runner.name)
-    return _finite(_LOOPS[runner.kind](runner, frames, settings), runner.name)
+        frames = with_noise_level(map(to_unit, frames), sigma)
+    if runner.kind == "window":
+        restored = restore_windows(runner, frames, settings, skip)
+    else:
+        restored = _LOOPS[runner.kind](runner, frames, settings)
+    return _rounded(_finite(restored, runner.name), dtypes)
+
+
+def _noted(frames: Iterable[np.ndarray], dtypes: deque[np.dtype]) -> Iterator[np.ndarray]:
+    for frame in frames:
+        dtypes.append(frame.dtype)
+        yield frame
+
+
+def _rounded(frames: Iterable[np.ndarray], dtypes: deque[np.dtype]) -> Iterator[np.ndarray]:
+    """The frames in these dtypes, in order."""
+    for frame in frames:
+        dtype = dtypes.popleft()
+        yield quantize(frame, dtype) if dtype.kind == "u" and is_float(frame) else frame
 
 
 def _finite(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
     """The same frames. Raises `InputError` for the first one that holds NaN or infinity."""
-    for number, frame in enumerate(frames, 1):
-        if not np.isfinite(frame).all():
-            raise InputError(
-                f"frame {number} came out of {name} with values that are not finite (NaN or infinite): its weights "
-                "have run away in training, or the precision is too narrow for them (eval.precision float32)"
-            )
-        yield frame
+    number = 1
+    try:
+        for frame in frames:
+            if is_float(frame):
+                check_finite(np.isfinite(frame).all(keepdims=True))
+            yield frame
+            number += 1
+    except FloatingPointError as error:
+        raise InputError(
+            f"frame {number + error.args[0]} came out of {name} with values that are not finite (NaN or infinite): "
+            "its weights have run away in training, or the precision is too narrow (eval.precision float32)"
+        ) from None
 
 
 def restore_windows(
@@ -72,14 +98,20 @@ def restore_windows(
                 yield window[runner.center][1]
                 continue
             stream.numbers, pixels = zip(*window, strict=True)
-            yield runner(np.stack(pixels)[np.newaxis], stream)[0][0]
+            yield runner(stacked(pixels)[np.newaxis], stream, _levels(pixels[runner.center]))[0][0]
         return
     forward = _tiled(_stateless(runner), runner.scale, settings)
     windows = _windows(runner, frames, settings)
     for window in itertools.islice(windows, skip):
         yield window[runner.center]
     while batch := list(itertools.islice(windows, settings.batch_size)):
-        yield from forward(np.stack([np.stack(window) for window in batch]))
+        together = stacked([frame for window in batch for frame in window])
+        yield from forward(together.reshape(len(batch), -1, *together.shape[1:]), _levels(together))
+
+
+def _levels(frames: np.ndarray) -> Levels:
+    """What comes of frames is rounded to their own levels."""
+    return None if is_float(frames) else frames.dtype
 
 
 def restore_clip(runner: Runner, frames: Iterable[np.ndarray], settings: Settings) -> Iterator[np.ndarray]:
@@ -115,11 +147,13 @@ def restore_steps(
         next(windows, None)
     tiling = None
     for window in windows:
-        clip = np.stack(window)[np.newaxis]
+        clip, levels = stacked(window)[np.newaxis], _levels(window[runner.center])
         if settings.tile is not None and tiling is None:
             tiling = Tiling(clip.shape[2:4], settings.tile, settings.tile_overlap, runner.scale, settings.blending)
         parts = [clip] if tiling is None else list(tiling.cut(clip))
-        results = [runner(part, before) for part, before in zip(parts, state or [None] * len(parts), strict=True)]
+        befores = state or [None] * len(parts)
+        levels = levels if tiling is None else None
+        results = [runner(part, before, levels) for part, before in zip(parts, befores, strict=True)]
         state = [after for _, after in results]
         restored = [frame for frame, _ in results]
         yield (restored[0] if tiling is None else tiling.blend(restored))[0], state
@@ -130,22 +164,25 @@ def _restore_recurrently(runner: Runner, frames: Iterable[np.ndarray], settings:
 
 
 # By kind of network.
-_LOOPS: dict[str, Any] = {"window": restore_windows, "clip": restore_clip, "recurrent": _restore_recurrently}
+_LOOPS: dict[str, Any] = {"clip": restore_clip, "recurrent": _restore_recurrently}
 
 
 def _stateless(runner: Runner) -> Forward:
-    return lambda frames: runner(frames)[0]
+    return lambda frames, levels=None: runner(frames, None, levels)[0]
 
 
 def _tiled(forward: Forward, scale: int, settings: Settings) -> Forward:
-    """`forward` in the tiles of the settings, which shrink where memory runs out and they say so."""
+    """`forward` in the tiles of the settings, which shrink where memory runs out and they say so.
 
-    def compute(clips: np.ndarray) -> np.ndarray:
+    Without tiles it takes levels too, see `Runner`; what is blended of tiles stays float32.
+    """
+
+    def compute(clips: np.ndarray, levels: Levels = None) -> np.ndarray:
         nonlocal settings
         while True:
             try:
                 if settings.tile is None:
-                    return forward(clips)
+                    return forward(clips) if levels is None else forward(clips, levels)
                 return restore_in_tiles(
                     forward,
                     clips,

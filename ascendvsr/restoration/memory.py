@@ -18,7 +18,8 @@ from ascendvsr.restoration.settings import SMALLEST_TILE, Settings
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _PROBE = 64  # side of the smaller tile that is measured
 _STEP = 16  # sides of tiles are multiples of it
-_FRAMES_HELD = 12  # of the input and of the output, in the queues of reading and writing
+_FRAMES_HELD = 12  # of the input and of the output, as files have them, in the queues of reading and writing
+_FLOATS_HELD = 3  # of the output, as float32, while it is blended of tiles and rounded
 
 
 def read_size(text: str) -> int:
@@ -59,6 +60,7 @@ def fitting_tile(
     settings: Settings,
     budget: int,
     smallest: int = 1,
+    bits: int = 8,
     measure: Callable[[Callable[[], object]], int] = peak_memory,
 ) -> Settings:
     """The settings with the largest tile with which this process stays within `budget` bytes.
@@ -70,6 +72,7 @@ def fitting_tile(
         size: (height, width) of the frames.
         settings: with how many frames a network that restores clips gets at once.
         smallest: side of the smallest tile that the network's card allows.
+        bits: of the frames, 8 or 16.
         measure: what tells how much memory a function takes at most.
     Raises:
         InputError: no tile fits; the message says what the smallest one needs.
@@ -83,7 +86,8 @@ def fitting_tile(
     (fewer, low), (more, high) = measured
     per_pixel = max((high - low) / (more - fewer), 1.0)
     height, width = size
-    queues = _FRAMES_HELD * height * width * 12 * (1 + runner.scale**2)  # float32 RGB in and out
+    restored = height * width * runner.scale**2
+    queues = _FRAMES_HELD * 3 * bits // 8 * (height * width + restored) + _FLOATS_HELD * 12 * restored
     left = budget - (low - per_pixel * fewer) - queues
     smallest_side = max(smallest, SMALLEST_TILE)
     if left < per_pixel * smallest_side**2:

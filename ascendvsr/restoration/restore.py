@@ -16,6 +16,7 @@ import numpy as np
 from ascendcv.dataloader.footage import Frame
 from ascendcv.dataloader.frame_sink import Write, open_sink
 from ascendcv.dataloader.frame_source import open_source, prefetch
+from ascendcv.dataloader.image import to_rgb
 from ascendcv.dataloader.pixels import to_pixels, to_unit_rgb
 from ascendcv.utils.errors import InputError
 from ascendvsr.restoration.loops import restored_frames
@@ -111,7 +112,8 @@ def restore_frames(
     def inputs(shot: Iterable[Frame]) -> Iterator[np.ndarray]:
         for frame in shot:
             originals.append(frame)
-            yield to_unit_rgb(frame.pixels)
+            # Of gray frames the network's values are asked for: their luma is rounded, not that of rounded colors.
+            yield to_rgb(frame.pixels) if frame.pixels.shape[-1] > 2 else to_unit_rgb(frame.pixels)
 
     def computed(frames: Iterable[Frame]) -> Iterator[np.ndarray]:
         left = lead

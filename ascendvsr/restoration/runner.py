@@ -10,10 +10,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+Levels = np.dtype | type[np.unsignedinteger] | None  # what frames are rounded to
+
 
 @runtime_checkable
 class Runner(Protocol):
-    """Computes on NumPy arrays, float32 RGB in [0, 1].
+    """Computes on NumPy arrays, RGB: float32 in [0, 1], or uint8 and uint16 as files have them.
 
     Attributes:
         name: what messages call it.
@@ -35,8 +37,12 @@ class Runner(Protocol):
     shares_frames: bool
     dtype: str
 
-    def __call__(self, frames: np.ndarray, state: Any = None) -> tuple[np.ndarray, Any]:
+    def __call__(self, frames: np.ndarray, state: Any = None, levels: Levels = None) -> tuple[np.ndarray, Any]:
         """Frames and the state before them -> what comes of them and the state after.
+
+        Frames come out as float32, not clipped, or with the `levels` uint8 or uint16 clipped, scaled and rounded
+        half to even: FloatingPointError, with the number of the first of N, is raised where they are not finite.
+        Flow has no levels.
 
         window      [N, T, H, W, C], None or a `Stream`         -> [N, H', W', C], the same
         clip        [N, T, H, W, C], None                       -> [N, T, H', W', C], None
@@ -87,10 +93,10 @@ class TimedRunner:
         self._traced: set[tuple[int, ...]] = set()
         self.restart()
 
-    def __call__(self, frames: np.ndarray, state: Any = None) -> tuple[np.ndarray, Any]:
+    def __call__(self, frames: np.ndarray, state: Any = None, levels: Levels = None) -> tuple[np.ndarray, Any]:
         """See `Runner`."""
         begin = time.perf_counter()
-        result = self._runner(frames, state)
+        result = self._runner(frames, state, levels)
         seconds = time.perf_counter() - begin
         times = self._seconds if frames.shape in self._traced else self._first
         times.setdefault(frames.shape, []).append(seconds)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from yacs.config import CfgNode
 
-from ascendcv.dataloader.pixels import quantize
+from ascendcv.dataloader.pixels import check_finite, is_float, quantize, to_unit
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.quiet import silent_libraries
 from ascendvsr.config.changes import changed
@@ -21,6 +21,7 @@ from ascendvsr.config.schema import settings as all_settings
 from ascendvsr.deployment.metadata import read_metadata
 from ascendvsr.models import CARDS, card_named
 from ascendvsr.models.card import Card
+from ascendvsr.restoration.runner import Levels
 from ascendvsr.restoration.settings import Settings
 
 Arrays = Mapping[str, np.ndarray]
@@ -160,8 +161,9 @@ _LAYOUTS = {"NTHWC": ("N", "T", "H", "W", "C"), "(NT)HWC": ("NT", "H", "W", "C")
 class SessionRunner:
     """An exported network as an `ascendvsr.restoration.runner.Runner`.
 
-    Frames [N, T, H, W, C] float32 in [0, 1] go in and come out so, whatever the file takes: its uint8 pixels are
-    scaled, batches are cut to its size and filled up to it, clips shorter than its own are mirrored at the end.
+    Frames [N, T, H, W, C] go in and come out as a `Runner` has them, whatever the file takes: its own pixels are
+    not touched, others scaled, batches are cut to its size and filled up to it, clips shorter than its own are
+    mirrored at the end.
     Raises `InputError` for a size that it does not take, MemoryError where memory runs out.
     """
 
@@ -189,7 +191,7 @@ class SessionRunner:
             raise InputError(f"{exported.path} needs a file for the first frame of a video, and names none")
         self.dtype = precision if metadata["precision"] == "float32" else metadata["precision"]
 
-    def __call__(self, frames: np.ndarray, state: Any = None) -> tuple[np.ndarray, Any]:
+    def __call__(self, frames: np.ndarray, state: Any = None, levels: Levels = None) -> tuple[np.ndarray, Any]:
         """See `Runner`; the state is that of the network alone."""
         self._check(frames)
         number, length = frames.shape[:2]
@@ -202,7 +204,7 @@ class SessionRunner:
             part = frames[start : start + batch]
             part = np.pad(part, ((0, batch - len(part)), *[(0, 0)] * 4), mode="edge")
             outputs = self._computed(part, state)
-            parts.append(self._as_frames(outputs[self._restored["name"]]))
+            parts.append(self._as_frames(outputs[self._restored["name"]], levels))
         restored = np.concatenate(parts)[:number]
         if self.kind == "clip":
             restored = restored[:, :length]
@@ -213,6 +215,9 @@ class SessionRunner:
                 f"{self._exported.path} is damaged: it says that it restores by {self.scale}, and makes "
                 f"{restored.shape[-2]}x{restored.shape[-3]} of {frames.shape[3]}x{frames.shape[2]} pixels"
             )
+        if levels is not None and is_float(restored):
+            check_finite(np.isfinite(restored).all(axis=tuple(range(1, restored.ndim))))
+            restored = quantize(restored, levels)
         if self.kind != "recurrent":
             return restored, None
         return restored, {before: outputs[after] for before, after in self._exported.metadata["states"]}
@@ -246,17 +251,21 @@ class SessionRunner:
             ) from error
 
     def _as_input(self, frames: np.ndarray) -> np.ndarray:
-        """[N, T, H, W, C] in [0, 1] -> what the file takes."""
+        """[N, T, H, W, C], pixels or in [0, 1] -> what the file takes."""
         dtype = np.dtype(self._frames["dtype"])
         if dtype == np.uint8:
-            frames = quantize(frames, np.uint8)
+            frames = frames if frames.dtype == np.uint8 else quantize(to_unit(frames), np.uint8)
         elif self._frames["range"] == [0, 255]:
-            frames = frames * np.float32(255)
+            frames = to_unit(frames) * np.float32(255)
+        else:
+            frames = to_unit(frames)
         frames = np.ascontiguousarray(frames, dtype)
         return frames.reshape(-1, *frames.shape[2:]) if self._frames["layout"] == "(NT)HWC" else frames
 
-    def _as_frames(self, restored: np.ndarray) -> np.ndarray:
-        """What comes of the file -> float32 in [0, 1], or a flow in pixels."""
+    def _as_frames(self, restored: np.ndarray, levels: Levels) -> np.ndarray:
+        """What comes of the file: pixels where its levels are these, else float32 in [0, 1], or flow in pixels."""
+        if levels is not None and restored.dtype == levels:
+            return restored
         restored = restored.astype(np.float32, copy=False)
         return restored / np.float32(255) if self._restored["range"] == [0, 255] else restored
 

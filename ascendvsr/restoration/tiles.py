@@ -16,7 +16,7 @@ import numpy as np
 
 from ascendcv.utils.errors import InputError
 
-Forward = Callable[[np.ndarray], np.ndarray]
+Forward = Callable[..., np.ndarray]
 Overlap = int | tuple[int, int]
 
 

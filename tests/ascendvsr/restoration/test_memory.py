@@ -28,7 +28,7 @@ class Costly:
     def __init__(self, limit: float = float("inf")):
         self.limit, self.most, self.tiles = limit, 0, set()
 
-    def __call__(self, frames, state=None):
+    def __call__(self, frames, state=None, levels=None):
         pixels = frames.shape[2] * frames.shape[3]
         if pixels > self.limit:
             raise MemoryError("out of memory")
@@ -55,12 +55,14 @@ def test_what_is_no_size_is_refused(text):
         read_size(text)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("budget", [1 << 30, 2 << 30, 3 << 30])
 @pytest.mark.parametrize("size", [(720, 1280), (1080, 1920)])
-def test_the_tile_fits_and_uses_most_of_the_budget(budget, size):
+def test_the_tile_fits_and_uses_most_of_the_budget(budget, size, bits):
     runner = Costly()
-    settings = fitting_tile(runner, size, Settings(), budget, measure=runner.measure)
-    queues = 12 * size[0] * size[1] * 12 * 2
+    settings = fitting_tile(runner, size, Settings(), budget, bits=bits, measure=runner.measure)
+    # 12 frames in and out as the files have them, and 3 of the output in float32.
+    queues = size[0] * size[1] * 3 * (12 * 2 * bits // 8 + 3 * 4)
     height, width = settings.tile
     assert BASE + PER_PIXEL * height * width + queues <= budget
     assert BASE + 1.5 * PER_PIXEL * height * width + queues > budget

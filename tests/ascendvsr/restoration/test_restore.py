@@ -1,5 +1,6 @@
 """Every frame that goes in comes out, restored from the right window, in the format that it had."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.frame_sink import array_sink, open_sink
 from ascendcv.dataloader.frame_source import open_source
 from ascendcv.dataloader.image import read_image, write_image
-from ascendcv.dataloader.pixels import quantize
+from ascendcv.dataloader.pixels import quantize, to_unit
 from ascendcv.dataloader.windows import MODES, window_indices
 from ascendcv.utils.errors import InputError
 from ascendvsr.config import load_config
@@ -27,7 +28,7 @@ from ascendvsr.restoration.loops import restored_frames, sliding_windows
 from ascendvsr.restoration.restore import marker, restore, restore_frames
 from ascendvsr.restoration.runner import Runner
 from ascendvsr.restoration.settings import Settings
-from tests.networks import Mixture, runner
+from tests.networks import Mixture, Neighbors, Recurrence, Stream, runner
 from tests.support import PROJECT, TINY_EDVR
 
 
@@ -133,6 +134,43 @@ def test_frames_keep_their_kind_and_depth(channels, dtype, length):
     assert restored[0].dtype == dtype
     # In 16 bits, the luma of a gray value may be a step beside it: float32 has 24 bits.
     np.testing.assert_allclose(np.stack(restored), expected, atol=dtype == np.uint16)
+
+
+class Echo(Recurrence):
+    """A sum of two frames: those of more have other bits from time to time, by which frame is ready first."""
+
+    def step(self, frames, state=None):
+        before = (self.first_state(frames) if state is None else state)["restored"]
+        restored = 0.4 * frames[:, 1] + 0.6 * before
+        return restored, {"restored": restored}
+
+
+@pytest.mark.parametrize("dtypes", [[np.uint8], [np.uint16], [np.uint8, np.uint16, np.float32]])
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        (Mixture, {}),
+        (Mixture, {"batch_size": 2}),
+        (Mixture, {"tile": (12, 16), "tile_overlap": 8}),
+        (Stream, {}),
+        (Echo, {}),
+        (Echo, {"tile": (12, 16), "tile_overlap": 8}),
+        (functools.partial(Neighbors, reach=0), {}),
+        (functools.partial(Neighbors, reach=0), {"tile_frames": 4, "tile_frames_overlap": 2}),
+    ],
+)
+def test_pixels_come_out_as_the_rounded_values_of_frames_in_0_to_1(model, dtypes, settings):
+    """Bit for bit, whether the backend rounds or, behind tiles and chunks, NumPy does; each frame as it went in."""
+    kinds = [np.dtype(dtypes[number % len(dtypes)]) for number in range(7)]
+    frames = [np.random.default_rng(number).random((21, 30, 3), np.float32) for number in range(7)]
+    frames = [
+        frame if kind == np.float32 else quantize(frame, kind) for frame, kind in zip(frames, kinds, strict=True)
+    ]
+    restored = list(restored_frames(runner(model()), iter(frames), Settings(**settings)))
+    values = list(restored_frames(runner(model()), map(to_unit, frames), Settings(**settings)))
+    for frame, value, kind in zip(restored, values, kinds, strict=True):
+        assert frame.dtype == kind
+        np.testing.assert_array_equal(frame, value if kind == np.float32 else quantize(value, kind))
 
 
 @pytest.mark.parametrize("channels", [2, 4])
