@@ -99,7 +99,7 @@ def test_a_run_that_stops_goes_on_with_the_same_random_pixels(sample, tmp_path):
     ("settings", "message"),
     [
         ({"data.train_in_size": [160, 164]}, "at least 161 pixels a side"),
-        ({"data.train_in_size": [164, 256]}, "smaller than the crop"),
+        ({"data.train_in_size": [256, 256]}, "smaller than the crop"),
         ({"model.num_frames": 4}, "should be 3, 5 or 7, not 4"),
         ({"model.num_frames": 5, "data.n_frames_per_video": 4}, "needs 5"),
         ({"solver.lr_schedule.max_lr": 1e-5}, "max_lr"),
