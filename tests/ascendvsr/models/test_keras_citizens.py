@@ -365,7 +365,9 @@ for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     structure = eval((folder / "structure").read_text())
     outputs = tf.nest.flatten(model.serve(tf.nest.pack_sequence_as(structure, inputs)))
     for index, output in enumerate(outputs):
-        np.testing.assert_allclose(output, arrays[f"output{index}"], atol=2e-4, err_msg=folder.name)
+        expected = arrays[f"output{index}"]
+        atol = 2e-4 * max(1, np.abs(expected).max())  # fresh flow networks give flows of many pixels
+        np.testing.assert_allclose(output, expected, atol=atol, err_msg=folder.name)
     print(folder.name)
 assert not {"ascendcv", "ascendvsr"} & sys.modules.keys()
 """
