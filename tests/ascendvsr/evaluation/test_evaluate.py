@@ -144,7 +144,7 @@ def test_the_time_is_that_of_the_network_and_compiling_is_no_part_of_it(monkeypa
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
     network = runner(Mixture(scale=4))
 
-    def slow(frames, state=None):
+    def slow(frames, state=None, levels=None):
         clock[0] += 5.0 if frames.shape not in seen else 1.0  # the first call of a shape compiles
         seen.add(frames.shape)
         return frames[:, 2], state
