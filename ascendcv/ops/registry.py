@@ -6,6 +6,8 @@
          operation's, its object a function with the arguments of the composed one) or by import
 'auto'   the fastest that is usable here and now: the vendor's on an NPU, the compiled kernel on processors,
          composed on GPUs and elsewhere
+
+ASCENDCV_IMPL=tf in the environment is `implementation("tf")` for a whole process and those that it starts.
 """
 
 import contextlib
@@ -13,6 +15,7 @@ import contextvars
 import functools
 import importlib
 import importlib.metadata
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +48,9 @@ IMPLEMENTATIONS = ("tf", "fused", "npu")
 # Modules that trace graphs for files.
 _EXPORTERS = ("keras.src.export", "tensorflow.python.saved_model", "tensorflow.lite", "tf2onnx")
 
-_forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("implementation", default=None)
+_forced: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "implementation", default=os.environ.get("ASCENDCV_IMPL") or None
+)
 _substitutes: contextvars.ContextVar[Mapping[str, Callable] | None] = contextvars.ContextVar(
     "substitutes", default=None
 )
@@ -140,14 +145,14 @@ def serving(operation: str, dtype: str = "float32", worthwhile: bool = True) -> 
 
 
 def explain(operation: str) -> str:
-    """One line: what 'auto' takes for `operation` here, and why not the others.
+    """One line: what serves `operation` here, and why not the others.
 
     >>> explain("conv2d").startswith("conv2d: ")
     True
     """
     why = available(operation)
     others = "; ".join(f"{name}: {reason}" for name, reason in why.items() if reason is not None)
-    return f"{operation}: {chosen(operation)}" + (f" ({others})" if others else "")
+    return f"{operation}: {serving(operation)}" + (f" ({others})" if others else "")
 
 
 def only_shapes() -> bool:

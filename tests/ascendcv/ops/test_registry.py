@@ -1,6 +1,8 @@
 """Which implementation serves an operation, and what is said where one cannot."""
 
 import importlib.metadata
+import os
+import subprocess
 import sys
 import types
 
@@ -10,6 +12,7 @@ import pytest
 from ascendcv.ops import registry
 from ascendcv.ops.deform_conv import composed, deform_conv2d
 from ascendcv.utils.errors import InputError
+from tests.support import PROJECT
 
 X, OFFSET = np.ones((1, 3, 3, 2), np.float32), np.zeros((1, 3, 3, 18), np.float32)
 KERNEL = np.ones((3, 3, 2, 1), np.float32)
@@ -50,6 +53,16 @@ def test_within_the_context_every_operation_is_composed():
     with registry.implementation("tf"):
         assert registry.resolve("deform_conv2d", "auto") is composed
         assert registry.resolve("deform_conv2d", "npu") is composed
+
+
+def test_an_environment_variable_composes_all_operations_of_a_process():
+    code = "from ascendcv.ops import registry; print(*map(registry.explain, registry.OPERATIONS), sep='\\n')"
+    environment = os.environ | {"ASCENDCV_IMPL": "tf"}
+    command = [sys.executable, "-c", code]
+    process = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    served = dict(line.split(" (")[0].split(": ", 1) for line in process.stdout.splitlines())
+    assert served == dict.fromkeys(registry.OPERATIONS, "tf")
 
 
 def test_a_vendor_adds_an_operation_by_an_entry_point(monkeypatch):
