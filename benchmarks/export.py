@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.networks import tame
 from benchmarks.timing import Cost, machine, median_costs
 
 THREADS = 2
@@ -51,6 +50,7 @@ def network(settings: dict):
     from ascendvsr.weights.cache import local_file
     from ascendvsr.weights.mapping import load_state_dict
     from ascendvsr.weights.reader import load_checkpoint
+    from tests.networks import tame
 
     keras.utils.set_random_seed(0)
     if "checkpoint" not in settings:

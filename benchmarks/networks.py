@@ -9,8 +9,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 from unittest import mock
 
-import numpy as np
-
 from benchmarks.timing import begin, graph, median_costs, options_of
 
 
@@ -43,6 +41,7 @@ def network(case: Case):
 
     from ascendvsr.config import load_config
     from ascendvsr.models.builder import build_model
+    from tests.networks import tame
 
     keras.utils.set_random_seed(0)
     model = build_model(load_config(f"configs/{case.config}.yaml"))
@@ -50,15 +49,8 @@ def network(case: Case):
         if "conv_offset" in variable.path:  # starts at 0; those of trained weights are some pixels long
             variable.assign(tf.random.normal(variable.shape, stddev=0.3))
     if case.config.startswith("deblur_devil/"):
-        tame(model)
+        tame(model)  # no export could be proven otherwise
     return model
-
-
-def tame(model) -> None:
-    """Makes what a fresh DBN or FlowDBN adds to frames small: it is beyond all measure, 1e20."""
-    first, last = model.dbn_net.f0[0], model.dbn_net.f15[0]
-    frames = np.random.default_rng(0).random((1, 16, 16, first.kernel.shape[2]), dtype=np.float32)
-    last.kernel.assign(0.1 * last.kernel / np.abs(model.dbn_net(frames)).max())
 
 
 def restoring(case: Case, own: bool) -> Callable[[], object]:

@@ -7,6 +7,8 @@ import numpy as np
 from ascendcv.dataloader.degrade import imresize
 from ascendcv.dataloader.image import to_rgb
 
+Levels = np.dtype | type[np.unsignedinteger] | None  # what frames are rounded to; None: nothing
+
 
 def to_unit_rgb(pixels: np.ndarray) -> np.ndarray:
     """[H, W, 1 to 4] uint8 or uint16 -> [H, W, 3] float32 in [0, 1], without alpha."""

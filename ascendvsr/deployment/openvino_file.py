@@ -71,11 +71,11 @@ def _read(path: Path):
     extension = ConversionExtension(PLACEHOLDER, _standard_operation)
     frontend = FrontEndManager().load_by_framework("tf")
     frontend.add_extension(extension)
-    model = frontend.convert(frontend.load(str(path)))
-    if any(port.partial_shape.is_dynamic for port in model.inputs):
+    source = frontend.load(str(path))
+    if any(source.get_partial_shape(place).is_dynamic for place in source.get_inputs()):
         # Not simplified before sizes are known: OpenVINO 2026.4 takes the free size of x[:, ::2, ::2] for that of x
         # and crops by the wrong one. It simplifies the model when it compiles it for a size.
-        return model
+        return frontend.convert(source)
     return openvino.convert_model(path, extension=extension)
 
 

@@ -8,12 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from ascendcv.dataloader.pixels import check_finite
+from ascendcv.dataloader.pixels import Levels, check_finite
 from ascendcv.ops.sampling import at_least_float32
 from ascendvsr.models import card_of
 from ascendvsr.models.card import Card
-
-Levels = np.dtype | type[np.unsignedinteger] | None  # as of a `Runner`
 
 
 class KerasRunner:

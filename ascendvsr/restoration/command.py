@@ -161,10 +161,15 @@ def restore_piece(
         settings = exported.fitted(settings)
     clip = _open(job, arguments, cfg, settings, read_noise_level(cfg, card), piece)
     if budget is not None:
-        size = (clip.source.footage.height, clip.source.footage.width)
-        smallest, bits = card.smallest_tile(cfg), clip.source.footage.bits
-        clip.settings = fitting_tile(runner, size, settings, budget, smallest=smallest, bits=bits)
+        clip.settings = _fitting(clip, runner, card, cfg, budget)
     return _run(clip, runner, read_cuts(arguments.scene_cuts), progress=False).frames
+
+
+def _fitting(clip: Clip, runner: Runner, card: Card, cfg: CfgNode, budget: int) -> Settings:
+    """The clip's settings with the largest tile that fits into a budget of bytes."""
+    footage, smallest = clip.source.footage, card.smallest_tile(cfg)
+    size = (footage.height, footage.width)
+    return fitting_tile(runner, size, clip.settings, budget, smallest=smallest, bits=footage.bits)
 
 
 def _check_divided(arguments: argparse.Namespace, jobs: Sequence[Job]) -> None:
@@ -418,9 +423,7 @@ def _restore(
     """Restores one clip; returns the line that tells of it."""
     footage, settings = clip.source.footage, clip.settings
     if budget is not None:
-        size = (footage.height, footage.width)
-        smallest = card.smallest_tile(cfg)
-        settings = fitting_tile(runner, size, settings, budget, smallest=smallest, bits=footage.bits)
+        settings = _fitting(clip, runner, card, cfg, budget)
         tile = f"tiles of {settings.tile[1]}x{settings.tile[0]}" if settings.tile else "whole frames"
         say(f"{clip.source.name}: {tile} of {footage.width}x{footage.height} fit into {budget >> 20} MiB")
     if clip.done:

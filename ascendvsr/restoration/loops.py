@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ascendcv.dataloader.pixels import check_finite, is_float, quantize, stacked, to_unit
+from ascendcv.dataloader.pixels import Levels, check_finite, is_float, quantize, stacked, to_unit
 from ascendcv.dataloader.windows import window_indices
 from ascendcv.utils.errors import InputError
 from ascendvsr.restoration.chunks import restore_in_chunks
-from ascendvsr.restoration.runner import Levels, Runner, Stream
+from ascendvsr.restoration.runner import Runner, Stream
 from ascendvsr.restoration.settings import Settings
 from ascendvsr.restoration.sigma import check_sigma, with_noise_level
 from ascendvsr.restoration.tiles import Forward, Tiling, mirrored_to_windows, restore_in_tiles

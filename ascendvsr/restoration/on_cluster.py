@@ -18,7 +18,7 @@ from ascendcv.dataloader.segments import join_parts, part_is_complete, segment_f
 from ascendcv.utils.errors import InputError
 from ascendvsr.restoration.jobs import Job
 from ascendvsr.restoration.parts import Piece
-from ascendvsr.scaling.tasks import Engine, run_tasks, threads_of
+from ascendvsr.scaling.tasks import Engine, run_tasks, with_threads
 
 if TYPE_CHECKING:
     from ascendvsr.restoration.command import Clip
@@ -61,9 +61,7 @@ def restore_on(
     joined here; those that are complete are not made again with `--resume`. A clip that cannot be restored is said,
     and the others go on; raises `InputError` where it is the only one, and RuntimeError at the end of several.
     """
-    settings = list(arguments.settings)
-    if "num_threads" not in settings[::2] and threads_of(engine):
-        settings += ["num_threads", str(threads_of(engine))]
+    settings = with_threads(arguments.settings, engine)
     common = vars(arguments) | {"settings": settings, "cluster": None, "devices": None}
     asked: list[Divided] = []
     problems: dict[str, str] = {}

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-Levels = np.dtype | type[np.unsignedinteger] | None  # what frames are rounded to
+from ascendcv.dataloader.pixels import Levels
 
 
 @runtime_checkable

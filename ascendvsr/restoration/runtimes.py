@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from yacs.config import CfgNode
 
-from ascendcv.dataloader.pixels import check_finite, is_float, quantize, to_unit
+from ascendcv.dataloader.pixels import Levels, check_finite, is_float, quantize, to_unit
 from ascendcv.utils.errors import InputError
 from ascendcv.utils.quiet import silent_libraries
 from ascendvsr.config.changes import changed
@@ -21,7 +21,6 @@ from ascendvsr.config.schema import settings as all_settings
 from ascendvsr.deployment.metadata import read_metadata
 from ascendvsr.models import CARDS, card_named
 from ascendvsr.models.card import Card
-from ascendvsr.restoration.runner import Levels
 from ascendvsr.restoration.settings import Settings
 
 Arrays = Mapping[str, np.ndarray]

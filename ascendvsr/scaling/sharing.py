@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ascendvsr.scaling.tasks import Engine, run_tasks, threads_of
+from ascendvsr.scaling.tasks import Engine, run_tasks, with_threads
 
 _one_at_a_time = threading.Lock()
 
@@ -28,9 +28,8 @@ def run_parts(
         arguments: parsed; the workers get them with `part`, and without `cluster` and `devices`.
     """
     common = vars(arguments) | {"cluster": None, "devices": None, "keeps_network": True}
-    settings = list(getattr(arguments, "settings", []))
-    if hasattr(arguments, "settings") and "num_threads" not in settings[::2] and threads_of(engine):
-        common["settings"] = [*settings, "num_threads", str(threads_of(engine))]
+    if "settings" in common:  # not of commands that compute without settings
+        common["settings"] = with_threads(common["settings"], engine)
     tasks = (
         {"work": work, "arguments": common | {"part": f"{number}/{count}"}, "folder": os.getcwd()}
         for number in range(1, count + 1)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -240,6 +240,14 @@ def _local_cluster(distributed: Any, engine: Engine, stack: contextlib.ExitStack
     }
     scheduler = {"cls": distributed.Scheduler, "options": {**here, "port": 0, "dashboard_address": "127.0.0.1:0"}}
     return distributed.SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL)
+
+
+def with_threads(settings: Sequence[str], engine: Engine) -> list[str]:
+    """KEY VALUE words of a task, with how many threads compute; what they say of that themselves stays."""
+    threads = threads_of(engine)
+    return (
+        [*settings] if "num_threads" in settings[::2] or not threads else [*settings, "num_threads", str(threads)]
+    )
 
 
 def threads_of(engine: Engine) -> int:
