@@ -1,8 +1,8 @@
 """Convolutions with what follows them beside TensorFlow's own: python -m benchmarks.conv2d [CASE ...] [--rounds N]
 
 Ratios of medians of interleaved runs in one process, of its processor time and of wall time: TensorFlow's
-convolution alone over the compiled kernel with bias and leaky ReLU, and its gradients over the kernel's. The
-speed of a large matrix product in the same run tells what the machine could do.
+convolution alone over the compiled kernel with bias and leaky ReLU, and its gradients over the kernel's; 5x5 also
+by larger tiles ('fast'). The speed of a large matrix product in the same run tells what the machine could do.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,9 @@ CASES = {
     "3-outputs": Size(3, 1, 720, 1280, 64, 3),
     "5x5": Size(5, 1, 180, 320, 64, 64),
     "5x5-32": Size(5, 1, 180, 320, 32, 32),
+    "5x5-16": Size(5, 1, 180, 320, 16, 64),
+    "5x5-12": Size(5, 1, 180, 320, 12, 32),
+    "5x5-27": Size(5, 1, 192, 320, 27, 64),
     "batch": Size(3, 20, 64, 64, 64, 64),
     "transposed": Size(4, 1, 90, 160, 128, 64),
 }
@@ -69,12 +72,14 @@ def runs(size: Size) -> dict[str, Callable[[], object]]:
 
         return gradients
 
-    def convolve(x, kernel, bias):
-        return conv2d(x, kernel, bias, activation=0.1, impl="fused")
+    def convolved_by(impl: str) -> Callable:
+        return lambda x, kernel, bias: conv2d(x, kernel, bias, activation=0.1, impl=impl)
 
+    larger_tiles = {"kernel, larger tiles": graph(convolved_by("fast"), x, kernel, bias)} if side == 5 else {}
     return {
         "convolution": graph(lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"), x, kernel),
-        "kernel": graph(convolve, x, kernel, bias),
+        "kernel": graph(convolved_by("fused"), x, kernel, bias),
+        **larger_tiles,
         "gradients": graph(gradients_by("tf"), x, kernel, bias, grad_y),
         "kernel, gradients": graph(gradients_by("fused"), x, kernel, bias, grad_y),
     }
@@ -101,13 +106,18 @@ def main() -> None:
     for name in options.cases:
         size = CASES[name]
         costs = median_costs(runs(size), options.rounds)
-        for base, ours in (("convolution", "kernel"), ("gradients", "kernel, gradients")):
+        pairs = (
+            ("convolution", "kernel", "convolution"),
+            ("convolution", "kernel, larger tiles", "convolution, larger tiles"),
+            ("gradients", "kernel, gradients", "gradients"),
+        )
+        for base, ours, label in pairs:
             if ours in costs:
                 ratios = [costs[base][i] / costs[ours][i] for i in range(2)]
                 shape = f"{size.side}x{size.side} {size.batch}x{size.height}x{size.width} "
                 shape += f"{size.channels}->{size.outputs}"
                 line = f"{name:14}{shape:30}{1000 * costs[ours].processor:7.1f} ms"
-                print(f"{line} {ratios[0]:8.2f} {ratios[1]:8.2f}  {base}", flush=True)
+                print(f"{line} {ratios[0]:8.2f} {ratios[1]:8.2f}  {label}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from ascendvsr.models.card import Card
+from ascendvsr.models.flow.pwcnet_devil import PWCNetDevil
 from ascendvsr.models.keras_runner import KerasRunner
 
 
@@ -110,7 +111,15 @@ def runner(model: keras.Model) -> KerasRunner:
 
 
 def tame(network: keras.Model) -> None:
-    """Makes what a fresh DBN or FlowDBN adds to frames small: it is beyond all measure, 1e20."""
+    """Makes what a fresh DBN or FlowDBN adds to frames small, which is beyond all measure, 1e20.
+
+    The flows of a fresh PWC-Net inside, longer than the image is wide, become some pixels long.
+    """
+    flow_network = getattr(network, "flow_network", None)
+    if isinstance(flow_network, PWCNetDevil):
+        for part in (*flow_network.flow_estimators, flow_network.context_network):
+            kernel = [layer.kernel for layer in part._flatten_layers() if hasattr(layer, "kernel")][-1]
+            kernel.assign(0.02 * kernel)
     first, last = network.dbn_net.f0[0], network.dbn_net.f15[0]
     frames = np.random.default_rng(0).random((1, 16, 16, first.kernel.shape[2]), dtype=np.float32)
     last.kernel.assign(0.1 * last.kernel / np.abs(network.dbn_net(frames)).max())

@@ -74,12 +74,12 @@ class DCNv2Pack(keras.Layer):
         return (*self.conv_offset.compute_output_shape(feat_shape)[:-1], self.filters)
 
     def call(self, x, feat):
-        conv_offset = self.conv_offset(feat)
+        offset, mask = ops.split(self.conv_offset(feat), [self.offset_channels], axis=-1)
         return deform_conv2d(
             ops.cast(x, self.compute_dtype),
-            conv_offset[..., : self.offset_channels],
+            offset,
             ops.cast(self.kernel, self.compute_dtype),
-            ops.sigmoid(conv_offset[..., self.offset_channels :]),
+            ops.sigmoid(mask),
             ops.cast(self.bias, self.compute_dtype),
             **self.grid,
             deformable_groups=self.deformable_groups,

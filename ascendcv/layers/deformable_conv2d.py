@@ -194,8 +194,10 @@ class DeformableConv2D(keras.layers.Layer):
             if any(padding):
                 x = ops.pad(x, ((0, 0), *((zeros, zeros) for zeros in padding), (0, 0)))
             moved = ops.conv(x, kernel, self.strides, "valid", "channels_last", self.dilation_rate) + bias
-        offset = moved[..., : self.offset_channels]
-        return offset, ops.sigmoid(moved[..., self.offset_channels :]) if self.modulated else None
+        if not self.modulated:
+            return moved, None
+        offset, mask = ops.split(moved, [self.offset_channels], axis=-1)
+        return offset, ops.sigmoid(mask)
 
     def _reach(self, axis: int) -> int:
         """From the first to the last tap."""

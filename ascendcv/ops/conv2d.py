@@ -16,9 +16,6 @@ RESIDUAL_PLACES = ("before", "after")
 FEWEST_CHANNELS = 12
 FEW_OUTPUTS = 4
 
-# Of 5 x 5 the kernel's rounding error would be more than 2.5 times a float32 convolution's below so many.
-FEWEST_CHANNELS_OF_5 = 32
-
 # In images of fewer pixels than this, transforming a kernel with more than so many pairs of an input channel and an
 # output takes longer than it saves.
 FEWEST_PIXELS = 128
@@ -47,11 +44,12 @@ def conv2d(
         activation: None, 'relu', or the slope (0 to 1) of a leaky ReLU below 0.
         residual: [N, H, W, K] or None.
         residual_place: 'before' or 'after' the activation.
-        impl: 'auto', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`). 'auto' takes the kernel for float32
-            where it is faster, and composes while Keras only asks for shapes.
+        impl: 'auto', 'fast', 'tf', 'fused' or 'npu' (see `ascendcv.ops.registry`). 'auto' takes the kernel for
+            float32 where it is faster, and composes while Keras only asks for shapes.
 
     Returns [N, H, W, K] in the dtype of `x`. Every pixel's rounding error is that of a float32 convolution, times
-    about 2 by the kernel, which also spreads infinities and NaN over the tile of a pixel.
+    about 2 by the kernel (about 5 where 'fast' computes 5 x 5 taps), which also spreads infinities and NaN over the
+    tile of a pixel.
 
     Raises `ValueError` for kernels of other sizes, channels that do not fit and an unknown activation or place.
 
@@ -116,6 +114,5 @@ def _kernel_is_faster(x_shape, kernel_shape, dtype: str) -> bool:
     few_pixels = height is not None and width is not None and height * width < FEWEST_PIXELS
     if few_pixels and channels * outputs > MOST_WEIGHTS:
         return False
-    fewest = FEWEST_CHANNELS_OF_5 if kernel_shape[0] == 5 and outputs > FEW_OUTPUTS else FEWEST_CHANNELS
-    enough = channels >= fewest and (outputs >= FEWEST_CHANNELS or outputs <= FEW_OUTPUTS)
+    enough = channels >= FEWEST_CHANNELS and (outputs >= FEWEST_CHANNELS or outputs <= FEW_OUTPUTS)
     return dtype == "float32" and enough and not registry.only_shapes()

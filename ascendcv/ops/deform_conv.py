@@ -87,8 +87,9 @@ def composed(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups
     stride, padding, dilation = map(both_axes, (stride, padding, dilation))
     tap_rows = [tap // kernel_width * dilation[0] - padding[0] for tap in range(taps)] * deformable_groups
     tap_columns = [tap % kernel_width * dilation[1] - padding[1] for tap in range(taps)] * deformable_groups
-    rows = _on_grid(out_height, stride[0], tap_rows, offset.dtype)[:, None] + offset[..., 0]
-    columns = _on_grid(out_width, stride[1], tap_columns, offset.dtype) + offset[..., 1]
+    down, right = ops.unstack(offset, 2, axis=-1)
+    rows = _on_grid(out_height, stride[0], tap_rows, offset.dtype)[:, None] + down
+    columns = _on_grid(out_width, stride[1], tap_columns, offset.dtype) + right
     factor = None if mask is None else ops.cast(mask, offset.dtype)
     samples = sample_bilinear(x, rows, columns, factor, groups=deformable_groups)  # [N, Ho, Wo, G * taps, C / G]
 

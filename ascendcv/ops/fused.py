@@ -52,12 +52,12 @@ class BuildError(InputError):
     """The kernels cannot be built or loaded here; the message says why."""
 
 
-def load(operation: str) -> Callable:
-    """The function that serves `operation` by its kernel, called as the composed one is.
+def load(kernel: str) -> Callable:
+    """The function of this name in `fused_kernels`, which is called as the composed operation is.
 
     Raises `InputError` where the kernels cannot be built.
     """
-    return getattr(_kernels(), operation)
+    return getattr(_kernels(), kernel)
 
 
 @functools.cache

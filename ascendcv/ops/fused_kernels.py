@@ -4,6 +4,7 @@ Each function takes what the composed one of the same operation takes. Half and 
 in and out; positions are float32 always.
 """
 
+import functools
 from types import ModuleType
 from typing import Any
 
@@ -26,8 +27,11 @@ def use(library: ModuleType) -> None:
     _library = library
 
 
-def conv2d(x, kernel, bias, *, activation, residual, residual_place):
-    """As `ascendcv.ops.conv2d.composed`."""
+def conv2d(x, kernel, bias, *, activation, residual, residual_place, large_tiles: bool = False):
+    """As `ascendcv.ops.conv2d.composed`.
+
+    `large_tiles`: whether 5 x 5 taps come in larger tiles, faster and with five times the rounding error.
+    """
     y = _library.ascendcv_conv2d(
         x=_float32(x),
         kernel=_float32(kernel),
@@ -35,8 +39,12 @@ def conv2d(x, kernel, bias, *, activation, residual, residual_place):
         residual=tf.zeros([0]) if residual is None else _float32(residual),
         slope={None: 1.0, "relu": 0.0}.get(activation, activation),
         residual_place="none" if residual is None else residual_place,
+        large_tiles=large_tiles,
     )
     return ops.cast(y, x.dtype)
+
+
+conv2d_by_large_tiles = functools.partial(conv2d, large_tiles=True)
 
 
 @tf.RegisterGradient("Ascendcv>Conv2D")
@@ -47,7 +55,15 @@ def _conv2d_gradient(op, grad_y):
     few = kernel.shape[-1] <= FEW_OUTPUTS
     if slope != 1:
         if place == "after":  # the result does not tell where the activation's slope applies
-            y = _library.ascendcv_conv2d(x, kernel, bias, tf.zeros([0]), slope=slope, residual_place="none")
+            y = _library.ascendcv_conv2d(
+                x,
+                kernel,
+                bias,
+                tf.zeros([0]),
+                slope=slope,
+                residual_place="none",
+                large_tiles=op.get_attr("large_tiles"),
+            )
         if place == "before" or few:
             grad_y, slope = tf.raw_ops.LeakyReluGrad(gradients=grad_y, features=y, alpha=slope), 1.0
             grad_residual = grad_y if place == "before" else grad_residual

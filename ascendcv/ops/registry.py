@@ -6,8 +6,11 @@
          operation's, its object a function with the arguments of the composed one) or by import
 'auto'   the fastest that is usable here and now: the vendor's on an NPU, the compiled kernel on processors,
          composed on GPUs and elsewhere
+'fast'   as 'auto', and where the compiled kernel has a way that is faster and less exact, that one: 5 x 5
+         convolutions by larger tiles, with five times the rounding error of float32
 
-ASCENDCV_IMPL=tf in the environment is `implementation("tf")` for a whole process and those that it starts.
+ASCENDCV_IMPL=tf in the environment is `implementation("tf")` for a whole process and those that it starts; so is
+ASCENDCV_IMPL=fast.
 """
 
 import contextlib
@@ -45,6 +48,12 @@ FOR_PROCESSORS = ("conv2d", "window_attention", "feed_forward")
 
 IMPLEMENTATIONS = ("tf", "fused", "npu")
 
+# Names that leave the choice to the place and the arguments.
+_CHOOSING = ("auto", "fast")
+
+# operation -> the name of its kernel that 'fast' takes
+_FAST_KERNELS = {"conv2d": "conv2d_by_large_tiles"}
+
 # Modules that trace graphs for files.
 _EXPORTERS = ("keras.src.export", "tensorflow.python.saved_model", "tensorflow.lite", "tf2onnx")
 
@@ -70,10 +79,10 @@ def resolve(operation: str, impl: str = "auto", dtype: str = "float32", worthwhi
     if given is not None:
         return given
     impl = _forced.get() or impl
-    if impl == "auto":
-        return _load(operation, serving(operation, dtype, worthwhile))
+    if impl in _CHOOSING:
+        return _load(operation, serving(operation, dtype, worthwhile), fast=impl == "fast")
     if impl not in IMPLEMENTATIONS:
-        raise InputError(f"impl is {impl!r}; it should be one of: auto, {', '.join(IMPLEMENTATIONS)}")
+        raise InputError(f"impl is {impl!r}; it should be one of: {', '.join((*_CHOOSING, *IMPLEMENTATIONS))}")
     reason = available(operation, dtype)[impl]
     if reason is not None and _forced.get() and operation in FOR_PROCESSORS and _on("GPU"):
         return _load(operation, "tf")
@@ -84,7 +93,7 @@ def resolve(operation: str, impl: str = "auto", dtype: str = "float32", worthwhi
 
 @contextlib.contextmanager
 def implementation(name: str) -> Iterator[None]:
-    """Within the block every operation is served by `name`, whatever the layers ask for.
+    """Within the block every operation is served by `name`, an implementation, whatever the layers ask for.
 
     Exported graphs and traces that XLA compiles are made within `implementation('tf')`. On GPUs, operations whose
     kernels serve processors only are composed whatever the name.
@@ -105,8 +114,8 @@ def implementation(name: str) -> Iterator[None]:
 def substituted(functions: Mapping[str, Callable]) -> Iterator[None]:
     """Within the block these functions serve the operations of their names, whatever the layers ask for.
 
-    For graphs of runtimes that have such an operation ready. Besides the operations here, `sample_bilinear` and
-    `erf` can be replaced.
+    For graphs of runtimes that have such an operation ready. Besides the operations here, `sample_bilinear`,
+    `resize_bilinear`, `pixel_shuffle` and `erf` can be replaced.
     """
     token = _substitutes.set(functions)
     try:
@@ -139,7 +148,7 @@ def chosen(operation: str, dtype: str = "float32") -> str:
 def serving(operation: str, dtype: str = "float32", worthwhile: bool = True) -> str:
     """The implementation that serves a layer which asks for 'auto', here and within `implementation`."""
     name = _forced.get() or "auto"
-    if name != "auto":
+    if name not in _CHOOSING:
         return name
     return chosen(operation, dtype) if worthwhile else "tf"
 
@@ -164,18 +173,19 @@ def only_shapes() -> bool:
 
 def tracing() -> bool:
     """Whether TensorFlow traces a graph that it will run itself: not for shapes alone, nor for XLA or a file."""
-    if keras.backend.backend() != "tensorflow" or only_shapes() or _forced.get() is not None:
+    if keras.backend.backend() != "tensorflow" or only_shapes() or _forced.get() not in (None, *_CHOOSING):
         return False
     inside = importlib.import_module("tensorflow").inside_function()
     return inside and not _in_xla() and not _exporting()
 
 
-def _load(operation: str, impl: str) -> Callable:
+def _load(operation: str, impl: str, fast: bool = False) -> Callable:
     if impl == "tf":
         return _import(OPERATIONS[operation])
     if impl == "npu":
         return cast(Callable, _vendor(operation))  # `_why_not_vendor` has said that there is one
-    return importlib.import_module("ascendcv.ops.fused").load(operation)
+    kernel = _FAST_KERNELS.get(operation, operation) if fast else operation
+    return importlib.import_module("ascendcv.ops.fused").load(kernel)
 
 
 def _import(place: str) -> Callable:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from ascendcv.ops import registry
+
 
 def resize(x, size, *, method: str = "bilinear", align_corners: bool = False):
     """[N, H, W, C] -> [N, size[0], size[1], C], in the dtype of `x`, without antialiasing.
@@ -25,6 +27,9 @@ def resize(x, size, *, method: str = "bilinear", align_corners: bool = False):
     """
     if method not in _TAPS:
         raise ValueError(f"method is {method!r}; it should be 'bilinear' or 'bicubic'")
+    given = registry.substitute("resize_bilinear") if method == "bilinear" else None
+    if given is not None:
+        return given(x, size, align_corners=align_corners)
     for axis in (1, 2):
         x = _resize_axis(x, axis, size[axis - 1], method, align_corners)
     return x

@@ -215,7 +215,9 @@ def _load_ascend(paths: Paths, metadata: Mapping[str, dict]) -> dict[str, Functi
         return _load_session(standard, metadata, "onnxruntime")
 
 
-_STANDARD = "ascendvsr.deployment.standard_operations:OPERATIONS"
+_ONNX = "ascendvsr.deployment.standard_operations:ONNX"
+_ONNX_STANDARD = "ascendvsr.deployment.standard_operations:ONNX_STANDARD"
+_OPENVINO = "ascendvsr.deployment.standard_operations:OPENVINO"
 _ASCEND = "ascendvsr.deployment.standard_operations:ASCEND"
 _LITERT = "ascendvsr.deployment.litert_file:OPERATIONS"
 _HALVED, _ALL_PRECISIONS = ("float32", "float16"), ("float32", "float16", "int8")
@@ -243,8 +245,8 @@ def _onnx(name: str, mark: str, opset: int, load: Callable = _load_onnx, **field
 _ALL = (
     Format("savedmodel", "saved_model", "_savedmodel", "", _write_saved_model, _load_saved_model),
     Format("pb", "frozen_graph", "", ".pb", _write_pb, _load_pb),
-    _onnx("onnx", "", 17, precisions=_HALVED),
-    _onnx("onnx-standard", "_standard", 19, operations=_STANDARD, precisions=_HALVED),
+    _onnx("onnx", "", 17, operations=_ONNX, precisions=_HALVED),
+    _onnx("onnx-standard", "_standard", 19, operations=_ONNX_STANDARD, precisions=_HALVED),
     Format(
         "openvino",
         "openvino",
@@ -256,7 +258,7 @@ _ALL = (
         libraries=("openvino",),
         extra="openvino",
         runtime="openvino",
-        operations=_STANDARD,
+        operations=_OPENVINO,
         precisions=_ALL_PRECISIONS,
     ),
     Format(
@@ -273,7 +275,7 @@ _ALL = (
         only_fixed=True,
         precisions=_ALL_PRECISIONS,
     ),
-    _onnx("ascend", "_ascend", 17, only_fixed=True),
+    _onnx("ascend", "_ascend", 17, operations=_ONNX, only_fixed=True),
     _onnx("ascend-deformable", "_ascend_deformable", 16, operations=_ASCEND, load=_load_ascend, only_fixed=True),
 )
 

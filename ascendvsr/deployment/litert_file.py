@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ascendvsr.deployment.standard_operations import resize_bilinear
+
 
 def write_litert(
     function: Any, model, path: Path, *, halved: bool = False, samples: Callable | None = None
@@ -81,5 +83,5 @@ _ERF_BELOW = (
     -1.42647390514189e-02,
 )
 
-# What takes the place of operations that LiteRT lacks.
-OPERATIONS = {"erf": erf}
+# What takes the place of operations that LiteRT lacks, or has in one piece.
+OPERATIONS = {"erf": erf, "resize_bilinear": resize_bilinear}

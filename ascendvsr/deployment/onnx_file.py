@@ -230,7 +230,19 @@ def _ascend(graph, inputs: list[str], facts: dict, dtype) -> str:
     return node.output[0]
 
 
-_MAKERS = {"deform_conv": _deform_conv, "ascend": _ascend, "grid_sample": _grid_sample}
+def _pixel_shuffle(graph, inputs: list[str], facts: dict, dtype) -> str:
+    x = _transposed(graph, inputs[0], _CHANNELS_FIRST)
+    attributes = {"blocksize": facts["scale"], "mode": "CRD"}
+    node = graph.make_node("DepthToSpace", [x], attr=attributes, dtypes=[dtype], skip_conversion=True)
+    return node.output[0]
+
+
+_MAKERS = {
+    "deform_conv": _deform_conv,
+    "ascend": _ascend,
+    "grid_sample": _grid_sample,
+    "pixel_shuffle": _pixel_shuffle,
+}
 
 
 def _of_opset_18(node, model):

@@ -138,4 +138,10 @@ def _grid_sample(inputs, facts: dict):
     )
 
 
-_MAKERS = {"deform_conv": _deform_conv, "grid_sample": _grid_sample}
+def _pixel_shuffle(inputs, facts: dict):
+    from openvino import opset13
+
+    return opset13.depth_to_space(_transposed(inputs[0], [0, 3, 1, 2]), "depth_first", facts["scale"])
+
+
+_MAKERS = {"deform_conv": _deform_conv, "grid_sample": _grid_sample, "pixel_shuffle": _pixel_shuffle}

@@ -1,14 +1,17 @@
-"""The operations that runtimes have ready: deformable convolution and sampling on a grid.
+"""The operations that runtimes have ready, and that a network composes: resizing and pixel shuffle, which all of
+them have, deformable convolution and sampling on a grid.
 
-While a network is traced for such a runtime, one placeholder stands for each of them in TensorFlow's graph: a
-`PyFuncStateless` whose token tells in JSON what is to be computed. The converter to ONNX and OpenVINO's reader put
-the standard operation in its place (`onnx_file`, `openvino_file`). TensorFlow itself cannot run such a graph.
+TensorFlow has an operation for resizing. For each of the others one placeholder stands in TensorFlow's graph while
+a network is traced for such a runtime: a `PyFuncStateless` whose token tells in JSON what is to be computed. The
+converter to ONNX and OpenVINO's reader put the standard operation in its place (`onnx_file`, `openvino_file`).
+TensorFlow itself cannot run such a graph.
 
     deform_conv    inputs x, offset, kernel, bias, mask as those of `ascendcv.ops.deform_conv.deform_conv2d`
     ascend         inputs x, kernel, offsets with the mask inside, bias, as `ascendcv.ops.vendor` lays them out: the
                    experimental node that Ascend's compiler takes for a deformable convolution
     grid_sample    inputs x [M, H, W, C] and grid [M, Ho, Wo, 2]: (x, y), where -1 and 1 are the outer edges of the
                    first and the last pixel -> [M, Ho, Wo, C], bilinear, zeros outside
+    pixel_shuffle  input x as that of `ascendcv.ops.shuffle.pixel_shuffle`
 """
 
 import json
@@ -74,8 +77,36 @@ def sample_bilinear(x, rows, columns, factor, *, groups):
     return y if factor is None else y * factor[..., None]
 
 
-OPERATIONS: dict[str, Callable] = {"deform_conv2d": deform_conv2d, "sample_bilinear": sample_bilinear}
-ASCEND: dict[str, Callable] = {"deform_conv2d": ascend_deform_conv2d}
+def resize_bilinear(x, size, *, align_corners: bool):
+    """TensorFlow's operation in the place of a bilinear `ascendcv.ops.resize`, whose arithmetic is the same."""
+    import tensorflow as tf
+
+    resized = tf.raw_ops.ResizeBilinear(
+        images=x, size=tf.stack(size), align_corners=align_corners, half_pixel_centers=not align_corners
+    )
+    return tf.cast(resized, x.dtype)
+
+
+def pixel_shuffle(x, scale: int):
+    """Stands for the function of this name in `ascendcv.ops.shuffle`."""
+    batch, height, width, channels = x.shape
+    height, width = (None if length is None else length * scale for length in (height, width))
+    return _placeholder(
+        {"operation": "pixel_shuffle", "scale": scale}, [x], (batch, height, width, channels // scale**2)
+    )
+
+
+# What takes the place of operations in the graphs of each runtime. Where OpenVINO computes in bfloat16, its default
+# on processors that have it, it would resize frames in that, too, with errors of 1/256; what is composed after the
+# last convolution stays float32.
+OPENVINO: dict[str, Callable] = {
+    "pixel_shuffle": pixel_shuffle,
+    "deform_conv2d": deform_conv2d,
+    "sample_bilinear": sample_bilinear,
+}
+ONNX_STANDARD = OPENVINO | {"resize_bilinear": resize_bilinear}
+ONNX: dict[str, Callable] = {"pixel_shuffle": pixel_shuffle, "resize_bilinear": resize_bilinear}
+ASCEND = ONNX | {"deform_conv2d": ascend_deform_conv2d}
 
 
 def _on_edges(position, size):

@@ -21,6 +21,10 @@ template <>
 struct Points<7> {
   static constexpr float kPair[] = {0.25f, 0.875f, 1.75f};
 };
+template <>
+struct Points<8> {
+  static constexpr float kPair[] = {0.5f, 1.0f, 2.0f};
+};
 template <int Patch>
 constexpr int kPairs = (Patch - 1) / 2;
 template <int Patch>

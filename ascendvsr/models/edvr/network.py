@@ -363,15 +363,14 @@ class TSAFusion(keras.Layer):
         return batch, height, width, self.feat_fusion.filters
 
     def call(self, aligned):
-        batch, _, height, width, channels = ops.shape(aligned)
-        frames = aligned.shape[1]
-        reference = self.temporal_attn1(aligned[:, self.center_frame_idx])
-        embedding = self.temporal_attn2(ops.reshape(aligned, (batch * frames, height, width, channels)))
-        embedding = ops.reshape(embedding, (batch, frames, height, width, channels))
-        similarity = ops.sum(embedding * reference[:, None], axis=-1, keepdims=True)
-        aligned = aligned * ops.sigmoid(similarity)
-        aligned = ops.transpose(aligned, (0, 2, 3, 1, 4))
-        aligned = ops.reshape(aligned, (batch, height, width, frames * channels))
+        frames = ops.unstack(aligned, axis=1)
+        reference = self.temporal_attn1(frames[self.center_frame_idx])
+
+        def attended(frame):
+            similarity = ops.sum(self.temporal_attn2(frame) * reference, axis=-1, keepdims=True)
+            return frame * ops.sigmoid(similarity)
+
+        aligned = ops.concatenate([attended(frame) for frame in frames], axis=-1)
         feat = self.feat_fusion(aligned)
 
         attn = self.spatial_attn1(aligned)

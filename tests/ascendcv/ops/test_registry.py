@@ -55,6 +55,18 @@ def test_within_the_context_every_operation_is_composed():
         assert registry.resolve("deform_conv2d", "npu") is composed
 
 
+@pytest.mark.skipif(registry.available("conv2d")["fused"] is not None, reason="the kernels cannot be built here")
+def test_fast_takes_less_exact_kernels_where_there_are_some_and_else_what_auto_takes():
+    exact, fast = (registry.resolve("conv2d", impl) for impl in ("auto", "fast"))
+    assert fast.keywords == {"large_tiles": True}
+    assert fast.func is exact
+    assert registry.resolve("conv2d", "fast", worthwhile=False) is registry.resolve("conv2d", "tf")
+    with registry.implementation("fast"):
+        assert registry.resolve("conv2d", "fused").func is exact
+        assert registry.resolve("deform_conv2d", "auto") is registry.resolve("deform_conv2d", "fused")
+        assert registry.serving("conv2d") == "fused"
+
+
 def test_an_environment_variable_composes_all_operations_of_a_process():
     code = "from ascendcv.ops import registry; print(*map(registry.explain, registry.OPERATIONS), sep='\\n')"
     environment = os.environ | {"ASCENDCV_IMPL": "tf"}

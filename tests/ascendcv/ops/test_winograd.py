@@ -29,13 +29,23 @@ def by_kernel(x, *arguments, **options) -> np.ndarray:
 
 
 @needs_kernel
-@pytest.mark.parametrize(("side", "channels"), [(3, 64), (3, 16), (5, 64), (5, 32)])
+@pytest.mark.parametrize(("side", "channels"), [(3, 64), (3, 16), (5, 64), (5, 32), (5, 31), (5, 12)])
 def test_rounding_errors_stay_near_those_of_a_direct_convolution(side, channels):
     """In root mean square, as the errors of a deep network add up."""
+    assert _times_the_error_of_direct("fused", side, channels) < 2.5
+
+
+@needs_kernel
+@pytest.mark.parametrize("channels", [64, 16])
+def test_larger_tiles_have_five_times_the_rounding_error(channels):
+    assert 2.5 < _times_the_error_of_direct("fast", 5, channels) < 6
+    assert _times_the_error_of_direct("fast", 3, channels) < 2.5
+
+
+def _times_the_error_of_direct(impl: str, side: int, channels: int) -> float:
     x, kernel = random(1, 20, 24, channels), random(side, side, channels, 64, seed=1, scale=0.1)
     exact = tf.nn.conv2d(tf.cast(x, tf.float64), tf.cast(kernel, tf.float64), 1, "SAME").numpy()
-    direct = _one_sum_each(x, kernel)
-    assert _rms(by_kernel(x, kernel) - exact) < 2.5 * _rms(direct - exact)
+    return _rms(conv2d(x, kernel, impl=impl).numpy() - exact) / _rms(_one_sum_each(x, kernel) - exact)
 
 
 def _one_sum_each(x, kernel):
@@ -55,9 +65,10 @@ def _rms(values) -> float:
 
 
 @needs_kernel
-@pytest.mark.parametrize(("side", "tile"), [(3, 4), (5, 3)])
+@pytest.mark.parametrize("side", [3, 5])
 @pytest.mark.parametrize(("channels", "outputs"), [(16, 24), (17, 70), (64, 3), (250, 264)])
-def test_a_crop_of_whole_tiles_and_an_image_of_a_batch_give_the_same_bits(side, tile, channels, outputs):
+def test_a_crop_of_whole_tiles_and_an_image_of_a_batch_give_the_same_bits(side, channels, outputs):
+    tile = 4 if side == 3 else 2 if channels < 32 else 3
     x, kernel, bias = random(3, 27, 45, channels), random(side, side, channels, outputs), random(outputs)
     whole = by_kernel(x, kernel, bias, activation=0.1)
     for image in range(3):
@@ -88,6 +99,7 @@ def digest() -> str:
     for side, shape, outputs in (
         (3, (2, 37, 45, 32), 24),
         (5, (1, 60, 80, 16), 80),
+        (5, (1, 30, 40, 40), 80),
         (3, (1, 9, 9, 130), 200),
         (3, (1, 9, 9, 260), 280),
     ):
@@ -140,14 +152,20 @@ def test_wrong_shapes_are_refused_not_read(x, kernel, bias, residual, message):
 
 
 def worst_errors(folder: Path, compiler: str, flags: list[str], runner: list[str]) -> np.ndarray:
-    """The largest of each kind of error that the checking program finds when built so."""
+    """The largest of each kind of error that the checking program finds when built so.
+
+    Of the larger tiles of 5 x 5 taps, which are by choice only and 2.5 times less exact, the 2.5th part counts.
+    """
     program = folder / "winograd_check"
     command = [compiler, "-std=c++17", "-w", f"-I{fused.SOURCES}", *flags, str(PROGRAM), "-o", str(program)]
     build = subprocess.run(command, capture_output=True, text=True)
     assert build.returncode == 0, build.stderr[-4000:]
     run = subprocess.run([*runner, str(program)], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-1000:] + run.stderr[-4000:]
-    return np.array([line.split()[6:] for line in run.stdout.splitlines()], float).max(axis=0)
+    cases = np.array([line.split() for line in run.stdout.splitlines()], float)
+    taps, tile, errors = cases[:, 0], cases[:, 1], cases[:, 7:]
+    errors[(taps == 5) & (tile == 4)] /= 2.5
+    return errors.max(axis=0)
 
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")

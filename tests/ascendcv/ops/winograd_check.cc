@@ -1,7 +1,7 @@
 // Compares the kernels of csrc/winograd.h and few_outputs.h with the definition, outside TensorFlow: for sanitizers,
 // other processors and, where FLOAT64 is defined, for float64.
 //
-// A line for each case: taps, batch, height, width, channels, outputs, then errors in units of the largest value: of the
+// A line for each case: taps, tile, batch, height, width, channels, outputs, then errors in units of the largest value: of the
 // output, the gradients of input, kernel and bias, and few outputs; at last of the three gradients along a random
 // direction, from central differences of the output.
 #include <algorithm>
@@ -146,8 +146,8 @@ void check(const Shape& s) {
     by_differences = std::max({difference(moved, moved[0], found_x, 6), difference(moved, moved[1], found_kernel, 7),
                                difference(moved, moved[2], found_bias, 8)});
   }
-  std::printf("%d %ld %ld %ld %ld %ld %g %g %g %g %g %g\n", Taps, long(s.batch), long(s.height), long(s.width),
-              long(s.channels), long(s.outputs), error(y, expected), error(found_x, grad_x),
+  std::printf("%d %d %ld %ld %ld %ld %ld %g %g %g %g %g %g\n", Taps, Tile, long(s.batch), long(s.height),
+              long(s.width), long(s.channels), long(s.outputs), error(y, expected), error(found_x, grad_x),
               error(found_kernel, grad_kernel), error(found_bias, grad_bias), few_error, by_differences);
 }
 
@@ -160,6 +160,8 @@ int main() {
     for (const auto& channel : channels) {
       const Shape s{2, size[0], size[1], channel[0], channel[1]};
       check<4, 3>(s);
+      check<2, 5>(s);
       check<3, 5>(s);
+      check<4, 5>(s);
     }
 }

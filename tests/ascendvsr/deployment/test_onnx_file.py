@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from ascendcv.layers import Conv2DTranspose
-from ascendcv.ops.registry import implementation
+from ascendcv.ops.registry import implementation, substituted
+from ascendcv.ops.resize import resize
 from ascendcv.ops.sampling import sample_bilinear
+from ascendcv.ops.shuffle import pixel_shuffle
 
 pytestmark = pytest.mark.needs("tf2onnx", "onnx", "onnxruntime")
 
@@ -58,3 +60,33 @@ def test_transposed_convolutions_add_rows_and_columns_where_they_should(
     x = np.random.default_rng(0).random((1, 5, 5, 4), dtype=np.float32)
     (found,) = onnxruntime.InferenceSession(path).run(["restored"], {"x": x})
     np.testing.assert_allclose(found, transposed(x)["restored"], atol=1e-6)
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("size", [(10, 12), (3, 9), (5, 13)])
+def test_resizing_and_pixel_shuffle_are_a_node_each(tmp_path, size, align_corners, free):
+    import onnx
+    import onnxruntime
+    import tensorflow as tf
+
+    from ascendvsr.deployment.onnx_file import write_onnx
+    from ascendvsr.deployment.standard_operations import ONNX
+    from ascendvsr.deployment.tensorflow_files import frozen_graph
+
+    def enlarged(x):
+        small = pixel_shuffle(resize(x, size, align_corners=align_corners), 2)
+        return {"restored": tf.identity(small, name="restored")}
+
+    @tf.function(input_signature=[tf.TensorSpec([None if free else 2, *([None] * 2 if free else (5, 6)), 8])])
+    def traced(x):
+        with implementation("tf"), substituted(ONNX):
+            return enlarged(x)
+
+    path = tmp_path / "enlarged.onnx"
+    write_onnx(frozen_graph(traced.get_concrete_function()), ["x"], ["restored"], path)
+    operations = [node.op_type for node in onnx.load(path).graph.node]
+    assert (operations.count("Resize"), operations.count("DepthToSpace"), operations.count("Gather")) == (1, 1, 0)
+    x = np.random.default_rng(0).random((2, 5, 6, 8), dtype=np.float32)
+    (found,) = onnxruntime.InferenceSession(path).run(["restored"], {"x": x})
+    np.testing.assert_allclose(found, enlarged(x)["restored"], atol=1e-6)
