@@ -1,5 +1,7 @@
 """Calls the compiled kernels: the functions behind 'fused', and their gradients.
 
+Resizing is TensorFlow's own operation, which has its gradient.
+
 Each function takes what the composed one of the same operation takes. Half and bfloat16 are converted on the way
 in and out; positions are float32 always.
 """
@@ -17,6 +19,7 @@ from ascendcv.ops.deform_conv import both_axes
 from ascendcv.ops.feed_forward import composed as composed_feed_forward
 from ascendcv.ops.layer_norm import layer_norm
 from ascendcv.ops.linear import linear
+from ascendcv.ops.resize import by_tensorflow as resize_bilinear  # noqa: F401 - `load` takes it by this name
 
 _library: Any = None  # the loaded library: a module whose functions TensorFlow makes
 
@@ -251,6 +254,7 @@ def check() -> list[str]:
             [features, (random(8, 16), random(16)), (random(16, 8) / 4, random(8)), norm],
             {"epsilon": 1e-5},
         ),
+        ("resize_bilinear", [random(1, 9, 17, 8), (18, 12)], {"align_corners": False}),
         ("correlation", [random(1, 9, 17, 8)] * 2, {"patch_size": (9, 9), "dilation": (1, 1), "scale": 0.125}),
     ]
     differences: dict[str, float] = {}

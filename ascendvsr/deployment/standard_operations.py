@@ -20,6 +20,7 @@ from collections.abc import Callable
 from keras import ops
 
 from ascendcv.ops.deform_conv import both_axes
+from ascendcv.ops.resize import by_tensorflow
 from ascendcv.ops.vendor import as_ascend_takes
 
 PLACEHOLDER = "PyFuncStateless"
@@ -77,16 +78,6 @@ def sample_bilinear(x, rows, columns, factor, *, groups):
     return y if factor is None else y * factor[..., None]
 
 
-def resize_bilinear(x, size, *, align_corners: bool):
-    """TensorFlow's operation in the place of a bilinear `ascendcv.ops.resize`, whose arithmetic is the same."""
-    import tensorflow as tf
-
-    resized = tf.raw_ops.ResizeBilinear(
-        images=x, size=tf.stack(size), align_corners=align_corners, half_pixel_centers=not align_corners
-    )
-    return tf.cast(resized, x.dtype)
-
-
 def pixel_shuffle(x, scale: int):
     """Stands for the function of this name in `ascendcv.ops.shuffle`."""
     batch, height, width, channels = x.shape
@@ -104,8 +95,8 @@ OPENVINO: dict[str, Callable] = {
     "deform_conv2d": deform_conv2d,
     "sample_bilinear": sample_bilinear,
 }
-ONNX_STANDARD = OPENVINO | {"resize_bilinear": resize_bilinear}
-ONNX: dict[str, Callable] = {"pixel_shuffle": pixel_shuffle, "resize_bilinear": resize_bilinear}
+ONNX_STANDARD = OPENVINO | {"resize_bilinear": by_tensorflow}
+ONNX: dict[str, Callable] = {"pixel_shuffle": pixel_shuffle, "resize_bilinear": by_tensorflow}
 ASCEND = ONNX | {"deform_conv2d": ascend_deform_conv2d}
 
 

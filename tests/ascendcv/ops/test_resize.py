@@ -6,6 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ascendcv.ops import registry
 from ascendcv.ops.pool import avg_pool2d, max_pool2d
 from ascendcv.ops.resize import resize, resize_flow, resize_matlab
 from ascendcv.ops.shuffle import pixel_shuffle, pixel_unshuffle
@@ -43,6 +44,23 @@ def test_aligned_corners_keep_the_corners():
 def test_gradients_are_those_of_the_function(method):
     x = np.random.default_rng(1).standard_normal((1, 3, 4, 2))
     assert_gradients_match(lambda x: resize(x, (5, 2), method=method[0], align_corners=method[1]), [x])
+
+
+@pytest.mark.skipif(registry.available("resize_bilinear")["fused"] is not None, reason="not served here")
+@settings(max_examples=25, deadline=None)
+@given(*[st.integers(1, 9)] * 4, st.booleans())
+def test_tensorflows_own_operation_computes_and_differentiates_the_same(
+    height, width, new_height, new_width, align_corners
+):
+    x, upstream = tf.constant(random(2, height, width, 3)), random(2, new_height, new_width, 3, seed=1)
+    results = []
+    for impl in ("tf", "fused"):
+        with registry.implementation(impl), tf.GradientTape() as tape:
+            tape.watch(x)
+            y = resize(x, (new_height, new_width), align_corners=align_corners)
+        results.append((y, tape.gradient(y, x, upstream)))
+    for composed, own in zip(*results, strict=True):
+        np.testing.assert_allclose(own, composed, atol=5e-6)
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
