@@ -5,9 +5,8 @@
 // An output tile of 4 x 4 (3 x 3 taps) comes from a patch of 6 x 6 of the input, one of 3 x 3 (5 x 5 taps) from 7 x 7.
 // Transformed, patch and kernel have 36 or 49 values, whose products, summed over the channels, transform back to the
 // tile: 36 multiplications instead of 144, 49 instead of 225. Of 5 x 5 taps there are smaller tiles of 2 x 2, which are
-// more exact, and larger ones of 4 x 4. The points of interpolation (`Points`) were searched for
-// small rounding errors: with 6 they are half those of the usual 0, +-1, +-2, infinity. All constants of the transforms of
-// data are exact.
+// more exact, and larger ones of 4 x 4. The points of interpolation (`Points`) were searched for small rounding errors:
+// with 6 they are half those of the usual 0, +-1, +-2, infinity. All constants of the transforms of data are exact.
 //
 // Work is cut into strips of consecutive tiles. A strip's patches are transformed to V [points][tiles][channels], as many
 // matrix products with a block of outputs of the transformed kernel U [blocks][points][channels][width] give M
