@@ -47,7 +47,7 @@ def _operators(x, kernel, bias, residual):
     return [None if value is None else tf.constant(value) for value in (x, kernel, bias, residual)]
 
 
-@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize("impl", [*IMPLEMENTATIONS, "fast"])
 @settings(max_examples=60, deadline=None)
 @given(
     batch=st.integers(1, 3),
