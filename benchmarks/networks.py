@@ -1,8 +1,9 @@
 """Each network by the kernels of this project and by TensorFlow's: python -m benchmarks.networks [CASE ...]
 
 Ratios of medians of interleaved runs in one process, of its processor time and of wall time, by two threads. The
-kernels that serve processors only are compared: of convolutions and of the parts of RVRT's Transformer layers. All
-else is the same in both: the compiled deformable convolution, attention and correlation, the graph around them.
+kernels that serve processors only are compared: of convolutions, of the parts of RVRT's Transformer layers and of
+resizing. All else is the same in both: the compiled deformable convolution, attention and correlation, the graph
+around them.
 """
 
 from collections.abc import Callable

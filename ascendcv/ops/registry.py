@@ -176,7 +176,9 @@ def tracing() -> bool:
     """Whether TensorFlow traces a graph that it will run itself: not for shapes alone, nor for XLA or a file."""
     if keras.backend.backend() != "tensorflow" or only_shapes() or _forced.get() not in (None, *_CHOOSING):
         return False
-    inside = importlib.import_module("tensorflow").inside_function()
+    import tensorflow as tf
+
+    inside = tf.inside_function()
     return inside and not _in_xla() and not _exporting()
 
 
@@ -185,10 +187,12 @@ def _load(operation: str, impl: str, fast: bool = False) -> Callable:
         return _import(OPERATIONS[operation])
     if impl == "npu":
         return cast(Callable, _vendor(operation))  # `_why_not_vendor` has said that there is one
-    kernel = _FAST_KERNELS.get(operation, operation) if fast else operation
-    return importlib.import_module("ascendcv.ops.fused").load(kernel)
+    from ascendcv.ops import fused
+
+    return fused.load(_FAST_KERNELS.get(operation, operation) if fast else operation)
 
 
+@functools.cache  # AutoGraph, which warns of what importlib does, leaves what is cached alone
 def _import(place: str) -> Callable:
     module, name = place.split(":")
     return getattr(importlib.import_module(module), name)
@@ -205,7 +209,9 @@ def _why_not_fused(operation: str, dtype: str) -> str | None:
         return "a graph is traced for a file, and programs that load it do not have the compiled kernels"
     if operation in FOR_PROCESSORS and _on("GPU"):
         return "its compiled kernel serves processors, and TensorFlow computes on a GPU"
-    return importlib.import_module("ascendcv.ops.fused").why_not()
+    from ascendcv.ops import fused
+
+    return fused.why_not()
 
 
 def _in_xla() -> bool:
@@ -262,4 +268,6 @@ def _on(device_type: str) -> bool:
     """Whether TensorFlow is the backend and sees such a device."""
     if keras.backend.backend() != "tensorflow":
         return False
-    return bool(importlib.import_module("tensorflow").config.list_physical_devices(device_type))
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices(device_type))

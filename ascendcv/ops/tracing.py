@@ -1,6 +1,5 @@
 """Parts of a network that a graph calls again and again."""
 
-import importlib
 from collections.abc import Callable
 
 from ascendcv.ops import registry
@@ -20,4 +19,6 @@ def traced_once(function: Callable) -> Callable:
     """
     if not registry.tracing():
         return function
-    return importlib.import_module("tensorflow").function(function, autograph=False)
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)

@@ -115,3 +115,22 @@ def test_the_ascend_operation_gets_offsets_in_its_own_order(monkeypatch):
     arguments = (x, offset, kernel, mask, bias)
     expected = deform_conv2d(*arguments, deformable_groups=2, impl="tf")
     np.testing.assert_allclose(deform_conv2d(*arguments, deformable_groups=2, impl="npu"), expected, atol=1e-5)
+
+
+GRAPH = """
+import tensorflow as tf
+from ascendvsr.config import load_config
+from ascendvsr.models.builder import build_model
+from tests.support import TINY_EDVR
+
+network = build_model(load_config(settings=TINY_EDVR))
+tf.function(lambda clip: network(clip, training=True))(tf.ones([1, network.num_frame, 32, 32, 3]))
+"""
+
+
+@pytest.mark.parametrize("impl", ["auto", "tf"])
+def test_autograph_warns_of_nothing_in_a_graph_of_somebodys_own(impl):
+    environment = os.environ | {"ASCENDCV_IMPL": impl, "PYTHONPATH": str(PROJECT)}
+    run = subprocess.run([sys.executable, "-c", GRAPH], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "AutoGraph" not in run.stdout + run.stderr
