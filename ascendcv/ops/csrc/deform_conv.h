@@ -189,8 +189,8 @@ void forward(const Shape& s, const float* x, const float* offset, const float* m
                                          planes + (tile.image * s.channels + slice.channel) * s.pixels(), columns);
         });
         multiply({columns, depth, 1}, packed + s.taps() * slice.channel * outputs, outputs,
-                 results + slice.group * kTilePixels * outputs, outputs, tile.pixels(), outputs, depth, true,
-                 [&next] { next.fetch(kLinesPerPause); });
+                 results + slice.group * kTilePixels * outputs, outputs, tile.pixels(), outputs, depth,
+                 Sums::kContinued, [&next] { next.fetch(kLinesPerPause); });
       }
       for (int64_t p = 0; p < tile.pixels(); ++p)
         for (int64_t g = 0; g < s.groups; ++g)
@@ -324,12 +324,12 @@ void backward(const Shape& s, const float* x, const float* offset, const float* 
         }
         plan.fill<true>(tile, offset, mask);
         multiply({grads, outputs, 1}, transposed, width, grad_columns, width, tile.pixels(), width, s.group_outputs(),
-                 false);
+                 Sums::kNew);
         with_lanes(slice.count, [&](auto count) {
           scatter<decltype(count)::value>(s, plan, tile.pixels(), planes + plane, grad_columns, width, columns,
                                           products, grad_planes + plane);
         });
-        multiply({columns, 1, depth}, grads, outputs, kernel_sum, outputs, depth, outputs, tile.pixels(), true);
+        multiply({columns, 1, depth}, grads, outputs, kernel_sum, outputs, depth, outputs, tile.pixels(), Sums::kAdded);
         differentiate(s, tile, plan, first, mask, products,
                       split ? offset_sums + slice.part * entries * 2 : grad_offset,
                       split && mask ? mask_sums + slice.part * entries : grad_mask);

@@ -36,7 +36,7 @@ inline void product(Matrix a, const float* b, int64_t b_stride, float* c, int64_
                     int64_t depth) {
   const int64_t parts = divide_up(depth, kMostDepth), part = divide_up(depth, std::max<int64_t>(parts, 1));
   for (int64_t k = 0; k < depth; k += part, a.data += part * a.column_stride, b += part * b_stride)
-    multiply(a, b, b_stride, c, c_stride, m, n, std::min(part, depth - k), k > 0);
+    multiply(a, b, b_stride, c, c_stride, m, n, std::min(part, depth - k), k ? Sums::kContinued : Sums::kNew);
 }
 
 // Calls at(position, whole, count) for the vectors of `channels` channels; only the last may be less than whole.

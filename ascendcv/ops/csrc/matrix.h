@@ -38,12 +38,16 @@ class Prefetcher {
 // ---- Matrix product: C[m, n] (+)= A[m, depth] B[depth, n] ----
 // A is read by two strides (so that it may be transposed); B and C have contiguous rows; n is a multiple of kLanes.
 
+// What happens to C: kNew: it is the product; kContinued: its sums go on as if `depth` were longer; kAdded: the product is
+// added to it, which is more exact where many are.
+enum class Sums { kNew, kContinued, kAdded };
+
 struct Matrix {
   const float* data;
   int64_t row_stride, column_stride;
 };
 
-template <int Rows, int Vectors, bool Accumulate>
+template <int Rows, int Vectors, Sums kind>
 [[gnu::noinline]] void multiply_block(Matrix a, const float* b, int64_t b_stride, float* c, int64_t c_stride,
                                       int64_t depth) {
   // Unrolled early, or the compiler keeps the sums in memory before and after the loop.
@@ -52,7 +56,7 @@ template <int Rows, int Vectors, bool Accumulate>
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v)
-      sums[i][v] = Accumulate ? load<kLanes>(c + i * c_stride + v * kLanes) : Vector<kLanes>{};
+      sums[i][v] = kind == Sums::kContinued ? load<kLanes>(c + i * c_stride + v * kLanes) : Vector<kLanes>{};
   const float* column = a.data;
 #pragma GCC unroll 1
   for (int64_t k = 0; k < depth; ++k, column += a.column_stride, b += b_stride) {
@@ -69,45 +73,50 @@ template <int Rows, int Vectors, bool Accumulate>
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v) store<kLanes>(c + i * c_stride + v * kLanes, sums[i][v]);
+    for (int v = 0; v < Vectors; ++v) {
+      float* at = c + i * c_stride + v * kLanes;
+      store<kLanes>(at, kind == Sums::kAdded ? load<kLanes>(at) + sums[i][v] : sums[i][v]);
+    }
 }
 
 // Between blocks of rows `pause()` is called: the place to prefetch what comes next.
 template <int Rows, int Vectors, typename Pause>
 inline void multiply_rows(Matrix a, const float* b, int64_t b_stride, float* c, int64_t c_stride, int64_t m,
-                          int64_t depth, bool accumulate, Pause& pause) {
+                          int64_t depth, Sums kind, Pause& pause) {
+  const auto block = kind == Sums::kNew         ? multiply_block<Rows, Vectors, Sums::kNew>
+                     : kind == Sums::kContinued ? multiply_block<Rows, Vectors, Sums::kContinued>
+                                                : multiply_block<Rows, Vectors, Sums::kAdded>;
   for (; m >= Rows; m -= Rows) {
-    (accumulate ? multiply_block<Rows, Vectors, true> : multiply_block<Rows, Vectors, false>)(a, b, b_stride, c, c_stride,
-                                                                                              depth);
+    block(a, b, b_stride, c, c_stride, depth);
     pause();
     a.data += Rows * a.row_stride;
     c += Rows * c_stride;
   }
   if constexpr (Rows > 1) {
-    if (m) multiply_rows<Rows - 1, Vectors>(a, b, b_stride, c, c_stride, m, depth, accumulate, pause);
+    if (m) multiply_rows<Rows - 1, Vectors>(a, b, b_stride, c, c_stride, m, depth, kind, pause);
   }
 }
 
 template <int Vectors, typename Pause>
 inline void multiply_columns(Matrix a, const float* b, int64_t b_stride, float* c, int64_t c_stride, int64_t m,
-                             int64_t n, int64_t depth, bool accumulate, Pause& pause) {
+                             int64_t n, int64_t depth, Sums kind, Pause& pause) {
   constexpr int kColumns = Vectors * kLanes;
   for (; n >= kColumns; n -= kColumns, b += kColumns, c += kColumns)
-    multiply_rows<register_rows(Vectors), Vectors>(a, b, b_stride, c, c_stride, m, depth, accumulate, pause);
+    multiply_rows<register_rows(Vectors), Vectors>(a, b, b_stride, c, c_stride, m, depth, kind, pause);
   if constexpr (Vectors > 1) {
-    if (n) multiply_columns<Vectors - 1>(a, b, b_stride, c, c_stride, m, n, depth, accumulate, pause);
+    if (n) multiply_columns<Vectors - 1>(a, b, b_stride, c, c_stride, m, n, depth, kind, pause);
   }
 }
 
 template <typename Pause>
 inline void multiply(Matrix a, const float* b, int64_t b_stride, float* c, int64_t c_stride, int64_t m, int64_t n,
-                     int64_t depth, bool accumulate, Pause pause) {
-  multiply_columns<kRegisterVectors>(a, b, b_stride, c, c_stride, m, n, depth, accumulate, pause);
+                     int64_t depth, Sums kind, Pause pause) {
+  multiply_columns<kRegisterVectors>(a, b, b_stride, c, c_stride, m, n, depth, kind, pause);
 }
 
 inline void multiply(Matrix a, const float* b, int64_t b_stride, float* c, int64_t c_stride, int64_t m, int64_t n,
-                     int64_t depth, bool accumulate) {
-  multiply(a, b, b_stride, c, c_stride, m, n, depth, accumulate, [] {});
+                     int64_t depth, Sums kind) {
+  multiply(a, b, b_stride, c, c_stride, m, n, depth, kind, [] {});
 }
 
 }  // namespace ascendcv

@@ -361,7 +361,8 @@ void convolve_few_tiles(const Shape& s, const Source& x, const KernelView& kerne
         transform_kernel<kPatch, Taps>(s, kernel, channel, channel + depth, output, count, blocks.width, u, u_stride);
         for (int64_t p = 0; p < kPoints; ++p)
           multiply({v + p * v_stride + first * stride + channel, stride, 1}, u + p * u_stride, blocks.width,
-                   m + p * m_stride, blocks.width, last - first, round_up(count, kLanes), depth, channel > 0);
+                   m + p * m_stride, blocks.width, last - first, round_up(count, kLanes), depth,
+                   channel ? Sums::kContinued : Sums::kNew);
       }
       finish_tiles(grid, first, last, m, m_stride, blocks.width, finish, output, count, false, y);
     }
@@ -415,7 +416,7 @@ void convolve(const Shape& s, const Source& x, const KernelView& kernel, const F
         const int64_t output = b * blocks.width, count = std::min(blocks.width, s.outputs - output);
         for (int64_t p = 0; p < kPoints; ++p)
           multiply({v + p * v_stride, stride, 1}, u + (b * kPoints + p) * u_stride, blocks.width, m + p * m_stride,
-                   blocks.width, last - first, round_up(count, kLanes), s.channels, false,
+                   blocks.width, last - first, round_up(count, kLanes), s.channels, Sums::kNew,
                    [&] { next.fetch(lines); });
         finish_tiles(grid, first, last, m, m_stride, blocks.width, finish, output, count, streamed, y);
       }
@@ -476,7 +477,7 @@ void differentiate_kernel(const Shape& s, const float* x, const Source& grad_y, 
         for (int64_t p = 0; p < kPoints; ++p)
           multiply({v + p * v_stride, 1, channels.width}, z + p * z_stride, outputs.width,
                    to + p * channels.width * outputs.width, outputs.width, channel_count, outputs.width, stop - first,
-                   true, [&] { next.fetch(lines); });
+                   Sums::kAdded, [&] { next.fetch(lines); });
         if (channel == 0)
           for (int64_t k = 0; k < output_count; ++k) bias_sums[part * s.outputs + output + k] += sum[k];
       }

@@ -42,6 +42,23 @@ def test_larger_tiles_have_five_times_the_rounding_error(channels):
     assert _times_the_error_of_direct("fast", 3, channels) < 2.5
 
 
+@needs_kernel
+@pytest.mark.parametrize("side", [3, 5])
+def test_the_error_of_a_kernels_gradient_does_not_grow_with_the_images(side):
+    def error(batch: int, size: int) -> float:
+        x, y = (random(batch, size, size, 16, seed=seed) for seed in (0, 1))
+        kernel, gradients = random(side, side, 16, 16, seed=2), {}
+        for impl, dtype in (("fused", tf.float32), ("tf", tf.float64)):
+            given = [tf.cast(array, dtype) for array in (x, kernel, y)]
+            with tf.GradientTape() as tape:
+                tape.watch(given[1])
+                product = tf.reduce_sum(conv2d(*given[:2], impl=impl) * given[2])
+            gradients[impl] = tape.gradient(product, given[1]).numpy()
+        return _rms(gradients["fused"] - gradients["tf"]) / _rms(gradients["tf"])
+
+    assert error(4, 64) < 1.5 * error(1, 32)
+
+
 def _times_the_error_of_direct(impl: str, side: int, channels: int) -> float:
     x, kernel = random(1, 20, 24, channels), random(side, side, channels, 64, seed=1, scale=0.1)
     exact = tf.nn.conv2d(tf.cast(x, tf.float64), tf.cast(kernel, tf.float64), 1, "SAME").numpy()
