@@ -87,8 +87,9 @@ def test_a_run_that_stops_goes_on_as_if_it_had_not(sample, tmp_path):
         np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
-def test_two_devices_make_the_same_updates_as_one(sample, tmp_path):
-    """But for a weight in a thousand whose gradient is nothing but rounding, of which RAdam still makes a step."""
+def test_two_devices_make_the_same_updates_as_one(sample, tmp_path, monkeypatch):
+    """By composed operations: the kernels round a gradient that is nearly 0 otherwise for other batches."""
+    monkeypatch.setenv("ASCENDCV_IMPL", "tf")
     outputs = {}
     for rank_size, batch_size in ((1, 2), (2, 1)):
         outputs[rank_size] = tmp_path / f"on_{rank_size}"
@@ -99,11 +100,8 @@ def test_two_devices_make_the_same_updates_as_one(sample, tmp_path):
         }
         succeed("train", "pvdnet", sample, **SHORT | changes, output_dir=outputs[rank_size])
     one, two = (load_checkpoint(folder) for folder in outputs.values())
-    learning_rate = 1e-3
     for name, array in one.items():
-        apart = np.abs(array - two[name])
-        assert np.mean(apart > 0.02 * learning_rate) < 1e-3, name
-        assert np.max(apart) < 0.2 * learning_rate, name
+        np.testing.assert_allclose(array, two[name], atol=2e-5, err_msg=name)
 
 
 def test_stage_two_raises_psnr_over_the_blurred_input(first_stage, sample, tmp_path):
