@@ -3,8 +3,8 @@
 A sink is a context manager that gives `write(name, pixels, frame=None)`: pixels [H, W, C] uint8 or uint16, and
 the `Frame` that they were made of, for its time and tags. Encoding and writing happen on threads beside the
 computation. An error there comes out of the next `write`, or of the end of the context at the latest; the context
-ends when all that was begun is finished, and leaves complete files only. What the user should be told stands in
-the sink's `notes` when it has ended.
+ends when all that it was given is written, or one of it failed, and leaves complete files only. What the user
+should be told stands in the sink's `notes` when it has ended.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import contextvars
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -216,11 +217,21 @@ def array_sink(frames: list[np.ndarray]) -> Iterator[Write]:
 def in_background(function: Callable, num_threads: int, queue_size: int) -> Iterator[Callable]:
     """Gives `submit(*arguments)`, which calls `function` on a thread and waits while `queue_size` calls wait.
 
-    The first exception of a call is raised by the next `submit` or at the end; then, as after any exception
-    inside the context, calls that have not begun are dropped and those that have are finished.
+    All that was submitted is called, also where an exception ends the context: what an interrupted job has restored
+    is written. But nothing is called after a call that failed, whose exception the next `submit` or the end raises.
     """
     clock = _CLOCK.get(None) or Clock()
     pending, function = clock.pending, clock.timed(function)
+    failed = threading.Event()
+
+    def call(*arguments: object) -> None:
+        if failed.is_set():
+            return
+        try:
+            function(*arguments)
+        except BaseException:
+            failed.set()
+            raise
 
     def collect(**options) -> None:
         done, _ = wait(pending, **options)
@@ -231,15 +242,12 @@ def in_background(function: Callable, num_threads: int, queue_size: int) -> Iter
     def submit(*arguments: object) -> None:
         full = len(pending) >= num_threads + queue_size
         collect(timeout=None if full else 0, return_when=FIRST_COMPLETED)
-        pending.add(pool.submit(function, *arguments))
+        pending.add(pool.submit(call, *arguments))
 
     with ThreadPoolExecutor(num_threads, thread_name_prefix="write") as pool:
-        try:
-            yield submit
-            while pending:
-                collect(return_when=FIRST_COMPLETED)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield submit
+        while pending:
+            collect(return_when=FIRST_COMPLETED)
 
 
 @contextlib.contextmanager

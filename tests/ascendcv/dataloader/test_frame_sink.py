@@ -264,6 +264,41 @@ def test_an_error_of_the_last_call_is_not_swallowed():
         submit()
 
 
+def test_an_interrupted_context_finishes_what_it_was_given():
+    begun, release, done = threading.Event(), threading.Event(), []
+
+    def work(number: int) -> None:
+        begun.set()
+        release.wait(30)
+        done.append(number)
+
+    with pytest.raises(KeyboardInterrupt), in_background(work, 1, 3) as submit:
+        for number in range(4):
+            submit(number)
+        begun.wait(30)
+        threading.Timer(0.2, release.set).start()
+        raise KeyboardInterrupt
+    assert done == [0, 1, 2, 3]
+
+
+def test_nothing_is_called_after_a_failure():
+    """A disk that is full for a moment would leave a frame out of the middle of a video."""
+    called = []
+
+    def work(number: int) -> None:
+        called.append(number)
+        if number == 1:
+            raise OSError("disk full")
+
+    release = threading.Event()
+    with pytest.raises(OSError, match="disk full"), in_background(lambda job: job(), 1, 3) as submit:
+        submit(lambda: release.wait(30))
+        for number in range(1, 4):
+            submit(lambda number=number: work(number))
+        release.set()
+    assert called == [1]
+
+
 @pytest.mark.parametrize("name", ["frames", "v.mp4"])
 def test_a_full_disk_is_reported_and_leaves_whole_files_only(tmp_path, name):
     """A limit on the size of files stands for the disk; noise does not compress."""
