@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from ascendcv.ops import registry
-from ascendcv.ops.sampling import at_least_float32, sample_bilinear
+from ascendcv.ops.sampling import at_least_float32, on_grid, sample_bilinear
 
 
 def deform_attn(
@@ -68,21 +68,19 @@ def composed(q, kv, offset, *, attention_heads, deformable_groups, kernel_size):
     batch, frames, height, width, channels = ops.shape(q)
     taps, depth, images = kernel_size**2, channels // attention_heads, batch * frames
     samples, pixels = deformable_groups * taps, images * height * width
-    offset = at_least_float32(ops.reshape(offset, (images, height, width, frames * samples, 2)))
-    around = np.tile(np.arange(taps, dtype=np.int32), deformable_groups)
-    around_rows, around_columns = around // kernel_size - kernel_size // 2, around % kernel_size - kernel_size // 2
-    rows = ops.cast(ops.arange(height, dtype="int32")[:, None, None] + around_rows, offset.dtype)
-    columns = ops.cast(ops.arange(width, dtype="int32")[:, None] + around_columns, offset.dtype)
+    offset = at_least_float32(ops.reshape(offset, (images, height, width, frames * samples * 2)))
+    around = [divmod(tap, kernel_size) for tap in range(taps)] * deformable_groups
+    around = np.array(around) - kernel_size // 2
+    rows, columns = ops.arange(height, dtype="int32"), ops.arange(width, dtype="int32")
 
     keys, values = [], []
     for slot in range(frames):
-        shift = offset[:, :, :, slot * samples : (slot + 1) * samples]
+        shift = offset[..., slot * samples * 2 : (slot + 1) * samples * 2]
         attended = sample_bilinear(
             ops.reshape(_from_frame(kv, slot), (images, height, width, 2 * channels)),
-            rows + shift[..., 0],
-            columns + shift[..., 1],
+            on_grid(shift, rows, columns, around),
             groups=deformable_groups,
-        )  # [images, H, W, G * taps, 2C / G]
+        )  # [images, H * W, G * taps, 2C / G]
         attended = ops.swapaxes(ops.reshape(attended, (pixels, deformable_groups, taps, -1)), 1, 2)
         attended = ops.reshape(attended, (pixels, taps, 2 * channels))
         keys.append(attended[..., :channels])

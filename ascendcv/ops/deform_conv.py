@@ -8,7 +8,7 @@ of the kernels which torchvision and BasicSR share.
 from keras import ops
 
 from ascendcv.ops import registry
-from ascendcv.ops.sampling import at_least_float32, sample_bilinear
+from ascendcv.ops.sampling import at_least_float32, on_grid, sample_bilinear
 
 
 def deform_conv2d(
@@ -83,15 +83,16 @@ def composed(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups
     kernel_height, kernel_width, _, out_channels = kernel.shape
     taps = kernel_height * kernel_width
     batch, out_height, out_width, _ = ops.shape(offset)
-    offset = at_least_float32(ops.reshape(offset, (batch, out_height, out_width, deformable_groups * taps, 2)))
+    offset = at_least_float32(offset)
     stride, padding, dilation = map(both_axes, (stride, padding, dilation))
-    tap_rows = [tap // kernel_width * dilation[0] - padding[0] for tap in range(taps)] * deformable_groups
-    tap_columns = [tap % kernel_width * dilation[1] - padding[1] for tap in range(taps)] * deformable_groups
-    down, right = ops.unstack(offset, 2, axis=-1)
-    rows = _on_grid(out_height, stride[0], tap_rows, offset.dtype)[:, None] + down
-    columns = _on_grid(out_width, stride[1], tap_columns, offset.dtype) + right
+    rows = ops.arange(out_height, dtype="int32") * stride[0] - padding[0]
+    columns = ops.arange(out_width, dtype="int32") * stride[1] - padding[1]
+    kernel_grid = [
+        (row * dilation[0], column * dilation[1]) for row in range(kernel_height) for column in range(kernel_width)
+    ]
+    positions = on_grid(offset, rows, columns, kernel_grid * deformable_groups)
     factor = None if mask is None else ops.cast(mask, offset.dtype)
-    samples = sample_bilinear(x, rows, columns, factor, groups=deformable_groups)  # [N, Ho, Wo, G * taps, C / G]
+    samples = sample_bilinear(x, positions, factor, groups=deformable_groups)  # [N, Ho * Wo, G * taps, C / G]
 
     positions, channels = batch * out_height * out_width, x.shape[-1]
     if groups == 1:
@@ -112,9 +113,3 @@ def both_axes(number: int | tuple[int, int]) -> tuple[int, int]:
     """(rows, columns) of one number for both, or of two."""
     rows, columns = (number, number) if isinstance(number, int) else number
     return rows, columns
-
-
-def _on_grid(size, stride: int, taps: list[int], dtype):
-    """[size, taps]: where the taps of each output position lie along one axis, before the offsets."""
-    starts = ops.arange(size, dtype="int32") * stride
-    return ops.cast(starts[:, None] + ops.convert_to_tensor(taps, "int32"), dtype)

@@ -42,7 +42,8 @@ def warp(x, flow, *, interpolation: str = "bilinear", padding: str = "zeros", al
     columns = _sampled_at(columns, width, padding, align_corners)
     if interpolation == "nearest":
         rows, columns = ops.stop_gradient(ops.round(rows)), ops.stop_gradient(ops.round(columns))
-    return sample_bilinear(x, rows[..., None], columns[..., None])[..., 0, :]
+    y = sample_bilinear(x, ops.stack([rows, columns], axis=-1))
+    return ops.reshape(y, (-1, out_height, out_width, x.shape[-1]))
 
 
 def _sampled_at(positions, size, padding: str, align_corners: bool):

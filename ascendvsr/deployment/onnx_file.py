@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,11 @@ def converted(graph, inputs: Sequence[str], outputs: Sequence[str], opset: int):
             input_names=[f"{name}:0" for name in inputs],
             output_names=[f"{name}:0" for name in outputs],
             opset=opset,
-            custom_op_handlers={PLACEHOLDER: (_standard_operation, []), "SelectV2": (_where, [])},
+            custom_op_handlers={
+                PLACEHOLDER: (_standard_operation, []),
+                "SelectV2": (_where, []),
+                "ResizeBilinear": (_resize_bilinear, []),
+            },
             tensors_to_rename=names,
         )
     if errors:
@@ -168,6 +173,41 @@ def _where(_graph, node, _name: str, _arguments: list) -> None:
     tf2onnx makes sums of products with 0 and 1 of it: six nodes, in which what is not chosen and no number wins.
     """
     node.type = "Where"
+
+
+def _resize_bilinear(graph, node, _name: str, _arguments: list) -> None:
+    """TensorFlow's resizing as ONNX's, whose `scales` never make a line too few.
+
+    tf2onnx rounds them to the nearest float32, by which 3 lines times 5 / 3 are less than 5, and so become 4.
+    """
+    from tf2onnx.onnx_opset.nn import Resize
+
+    (x, _), (output,) = node.input, node.output
+    shape, size = graph.get_shape(x), node.inputs[1]
+    if shape is None or -1 in shape[1:3] or not size.is_const():
+        Resize.version_11(graph, node)  # by `sizes`, which runtimes compute
+        return
+    ratios = [Fraction(int(new), old) for new, old in zip(size.get_tensor_value(), shape[1:3], strict=True)]
+    aligned = node.get_attr_value("align_corners")
+    attributes = {
+        "mode": "linear",
+        "coordinate_transformation_mode": "align_corners" if aligned else "half_pixel",
+    }
+    scales = np.array([1, 1, *map(_rounded_up, ratios)], np.float32)
+    constants = {"roi": np.array([], np.float32), "scales": scales}
+    names = [graph.make_const(f"{node.name}_{name}", value).output[0] for name, value in constants.items()]
+    dtype, resized = graph.get_dtype(output), graph.get_shape(output)
+    graph.remove_node(node.name)
+    inputs = [_transposed(graph, x, _CHANNELS_FIRST), *names]
+    y = graph.make_node("Resize", inputs, attr=attributes, dtypes=[dtype], skip_conversion=True).output[0]
+    graph.make_node(
+        "Transpose", [y], attr={"perm": _CHANNELS_LAST}, outputs=[output], shapes=[resized], dtypes=[dtype]
+    )
+
+
+def _rounded_up(ratio: Fraction) -> np.float32:
+    nearest = np.float32(ratio)
+    return nearest if Fraction(float(nearest)) >= ratio else np.nextafter(nearest, np.float32(np.inf))
 
 
 def _standard_operation(graph, node, _name: str, _arguments: list) -> None:

@@ -59,23 +59,24 @@ def _numbers(kernel, stride, padding, dilation, groups, deformable_groups) -> di
     }
 
 
-def sample_bilinear(x, rows, columns, factor, *, groups):
+def sample_bilinear(x, positions, factor, *, groups):
     """Stands for the function of this name in `ascendcv.ops.sampling`."""
     batch, height, width, channels = ops.shape(x)
-    _, out_height, out_width, samples = ops.shape(rows)
-    each, taps = channels // groups, samples // groups
-    grid = ops.stack([_on_edges(columns, width), _on_edges(rows, height)], axis=-1)
+    *_, out_width, doubled = ops.shape(positions)
+    samples, each = doubled // 2, channels // groups
+    taps = samples // groups
+    positions = ops.reshape(positions, (batch, -1, groups, taps, 2))
     if groups > 1:  # of which each becomes a picture of the batch
         x = ops.swapaxes(ops.reshape(x, (batch, height * width, groups, each)), 1, 2)
         x = ops.reshape(x, (batch * groups, height, width, each))
-        grid = ops.swapaxes(ops.reshape(grid, (batch, out_height * out_width, groups, taps * 2)), 1, 2)
-    grid = ops.reshape(grid, (batch * groups, out_height, out_width * taps, 2))
-    shape = (grid.shape[0], *grid.shape[1:3], each)
-    y = _placeholder({"operation": "grid_sample"}, [x, grid], shape)
+        positions = ops.swapaxes(positions, 1, 2)
+    positions = ops.reshape(positions, (batch * groups, -1, out_width * taps, 2))
+    grid = ops.stack([_on_edges(positions[..., 1], width), _on_edges(positions[..., 0], height)], axis=-1)
+    y = _placeholder({"operation": "grid_sample"}, [x, grid], (*grid.shape[:3], each))
     if groups > 1:
-        y = ops.swapaxes(ops.reshape(y, (batch, groups, out_height * out_width, taps * each)), 1, 2)
-    y = ops.reshape(y, (batch, out_height, out_width, samples, each))
-    return y if factor is None else y * factor[..., None]
+        y = ops.swapaxes(ops.reshape(y, (batch, groups, -1, taps * each)), 1, 2)
+    y = ops.reshape(y, (batch, -1, samples, each))
+    return y if factor is None else y * ops.reshape(factor, (batch, -1, samples, 1))
 
 
 def pixel_shuffle(x, scale: int):
