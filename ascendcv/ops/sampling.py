@@ -1,7 +1,7 @@
 """Bilinear sampling at arbitrary positions: what warping and the deformable operations share.
 
-No tensor here has more than five dimensions: runtimes of exported graphs refuse more. They run one node after the
-other, so positions and fractions of rows and of columns go through the same nodes.
+No tensor here has more than five dimensions: runtimes of exported graphs refuse more. So that those graphs stay
+small, rows and columns go through the same nodes.
 """
 
 import keras
@@ -99,7 +99,7 @@ def _gradient(x, positions, factor, groups: int, upstream):
         by_factor = ops.reshape(top * (1 - down) + bottom * down, ops.shape(factor))
     by_position = ops.reshape(by_position, ops.shape(positions))
 
-    # Added up by the top left neighbor, what all four neighbors of a sample get in one row.
+    # What all four neighbors of a sample get is added up in one row, that of the top left one.
     weights = ops.reshape(ops.transpose(_weights(fraction, factor)), (-1, 4, 1))
     by_neighbors = ops.reshape(ops.reshape(upstream, (-1, 1, depth)) * weights, (-1, 4 * depth))
     by_pixel = ops.segment_sum(by_neighbors, ops.reshape(index[0], (-1,)), ops.shape(pixels)[0])
@@ -107,8 +107,8 @@ def _gradient(x, positions, factor, groups: int, upstream):
     by_x = 0.0
     for neighbor, (row, column) in enumerate(zip(_NEIGHBOR_ROWS, _NEIGHBOR_COLUMNS, strict=True)):
         part = ops.reshape(by_pixel[:, neighbor], (batch, height + 2 * _BORDER, width + 2 * _BORDER, channels))
-        row, column = _BORDER - row, _BORDER - column
-        by_x = by_x + part[:, row : row + height, column : column + width]
+        first_row, first_column = _BORDER - row, _BORDER - column
+        by_x = by_x + part[:, first_row : first_row + height, first_column : first_column + width]
     by_x = ops.cast(by_x, x.dtype)
     return (by_x, by_position) if factor is None else (by_x, by_position, by_factor)
 
@@ -120,7 +120,7 @@ def _pixels(x, groups: int):
 
 
 def _take(pixels, index):
-    """`pixels[index]`, for indices that are never negative: of those `ops.take` takes care by five nodes more."""
+    """`pixels[index]`. No index is negative; `ops.take` would add four nodes that care for those."""
     if keras.backend.backend() != "tensorflow":
         return ops.take(pixels, index, axis=0)
     import tensorflow as tf
