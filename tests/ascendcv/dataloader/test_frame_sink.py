@@ -250,7 +250,7 @@ def test_an_error_comes_out_of_the_next_call_and_ends_the_threads():
             done.append(number)
             if number == 3:
                 failed.wait(10)
-                time.sleep(0.05)
+                time.sleep(0.5)  # until the call has ended, too
     assert len(done) == 4
     assert threading.active_count() == before
 

@@ -87,16 +87,17 @@ def test_a_command_gets_the_line_of_each_finished_epoch(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "timeout", "said"),
     [
-        ("echo no network >&2; exit 3", "status 3: no network"),
-        ("no-such-command", "127"),
-        ("sleep 20", "timed out"),
+        ("echo no network >&2; exit 3", 60, "status 3: no network"),
+        ("no-such-command", 60, "127"),
+        ("sleep 20", 0.5, "timed out"),
     ],
 )
-def test_a_command_that_fails_does_not_end_training(tmp_path, caplog, command: str, said: str):
+def test_a_command_that_fails_does_not_end_training(tmp_path, caplog, command: str, timeout: float, said: str):
     epochs = Epochs(tmp_path)
-    trainer = make_trainer(hooks=[epochs, Notify(command, epochs, timeout=0.5)], steps_per_epoch=1, total_steps=1)
+    notify = Notify(command, epochs, timeout=timeout)
+    trainer = make_trainer(hooks=[epochs, notify], steps_per_epoch=1, total_steps=1)
     assert trainer.fit() == 0
     assert "The notify command" in caplog.text
     assert said in caplog.text

@@ -35,7 +35,7 @@ def test_a_worker_that_waits_too_long_says_which_one_does_not_answer():
 
 
 def test_steps_that_are_done_in_time_are_not_disturbed():
-    found = worker("[(time.sleep(0.4), step_done()) for _ in range(6)]", "127.0.0.1:2", 1.5)
+    found = worker("[(time.sleep(0.4), step_done()) for _ in range(10)]", "127.0.0.1:2", 3.0)
     assert (found.returncode, found.stdout, found.stderr) == (0, "done\n", "")
 
 
