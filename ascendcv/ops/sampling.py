@@ -134,12 +134,12 @@ def _locate(x, positions, groups: int):
     Returns int32 [4, N, P, G * K] (float32 cannot count beyond 2^24) and [2, 1, N * P * G * K].
     """
     batch, height, width, _ = ops.shape(x)
-    samples, dtype = positions.shape[-1] // 2, positions.dtype
+    samples = positions.shape[-1] // 2
+    positions = ops.transpose(ops.reshape(positions, (-1, 1, 2)))  # all rows, then all columns
     # What is outside moves to where all four neighbors are in the border; this holds for NaN too.
     positions = ops.where(positions > -1, positions, -2.0)
-    beyond = ops.cast(ops.convert_to_tensor([height, width] * samples), dtype)
+    beyond = ops.reshape(ops.cast(ops.convert_to_tensor([height, width]), positions.dtype), (2, 1, 1))
     positions = ops.where(positions < beyond, positions, beyond)
-    positions = ops.transpose(ops.reshape(positions, (-1, 1, 2)))
     first = ops.floor(positions)
 
     height, width = height + 2 * _BORDER, width + 2 * _BORDER
