@@ -69,8 +69,7 @@ def composed(q, kv, offset, *, attention_heads, deformable_groups, kernel_size):
     taps, depth, images = kernel_size**2, channels // attention_heads, batch * frames
     samples, pixels = deformable_groups * taps, images * height * width
     offset = at_least_float32(ops.reshape(offset, (images, height, width, frames * samples * 2)))
-    around = [divmod(tap, kernel_size) for tap in range(taps)] * deformable_groups
-    around = np.array(around) - kernel_size // 2
+    around = np.array(list(np.ndindex(kernel_size, kernel_size))) - kernel_size // 2
     rows, columns = ops.arange(height, dtype="int32"), ops.arange(width, dtype="int32")
 
     keys, values = [], []

@@ -5,6 +5,7 @@ at a position moved by a learned offset, by bilinear interpolation, times a lear
 of the kernels which torchvision and BasicSR share.
 """
 
+import numpy as np
 from keras import ops
 
 from ascendcv.ops import registry
@@ -87,22 +88,20 @@ def composed(x, offset, kernel, mask, bias, *, stride, padding, dilation, groups
     stride, padding, dilation = map(both_axes, (stride, padding, dilation))
     rows = ops.arange(out_height, dtype="int32") * stride[0] - padding[0]
     columns = ops.arange(out_width, dtype="int32") * stride[1] - padding[1]
-    kernel_grid = [
-        (row * dilation[0], column * dilation[1]) for row in range(kernel_height) for column in range(kernel_width)
-    ]
-    positions = on_grid(offset, rows, columns, kernel_grid * deformable_groups)
+    around = np.array(list(np.ndindex(kernel_height, kernel_width))) * dilation
+    positions = on_grid(offset, rows, columns, around)
     factor = None if mask is None else ops.cast(mask, offset.dtype)
     samples = sample_bilinear(x, positions, factor, groups=deformable_groups)  # [N, Ho * Wo, G * taps, C / G]
 
-    positions, channels = batch * out_height * out_width, x.shape[-1]
+    pixels, channels = batch * out_height * out_width, x.shape[-1]
     if groups == 1:
-        samples = ops.reshape(samples, (positions, taps * channels))
+        samples = ops.reshape(samples, (pixels, taps * channels))
         kernel = ops.reshape(kernel, (taps, deformable_groups, -1, out_channels))
         kernel = ops.reshape(ops.transpose(kernel, (1, 0, 2, 3)), (taps * channels, out_channels))
         y = samples @ kernel  # not `matmul`, which makes float64 float32 on PyTorch
     else:
-        samples = ops.reshape(samples, (positions, deformable_groups, taps, -1))
-        samples = ops.reshape(ops.transpose(samples, (0, 2, 1, 3)), (positions, taps, groups, -1))
+        samples = ops.reshape(samples, (pixels, deformable_groups, taps, -1))
+        samples = ops.reshape(ops.transpose(samples, (0, 2, 1, 3)), (pixels, taps, groups, -1))
         kernel = ops.reshape(kernel, (taps, -1, groups, out_channels // groups))
         y = ops.einsum("ptqc,tcqo->pqo", samples, kernel)
     y = ops.reshape(y, (batch, out_height, out_width, out_channels))

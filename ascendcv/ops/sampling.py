@@ -55,15 +55,16 @@ def on_grid(offset, rows, columns, taps):
     """Positions of samples from their offsets to a grid.
 
     Args:
-        offset: [N, Ho, Wo, S * 2], (down, right) of each of S samples.
+        offset: [N, Ho, Wo, G * K * 2], (down, right) of each of K samples in each of G groups.
         rows, columns: int32 [Ho] and [Wo], where the grid's points lie.
-        taps: int [S, 2], where the samples of a point lie beside it.
+        taps: int [K, 2], where the samples of a point lie beside it.
 
-    Returns [N * Ho, Wo, S * 2] for `sample_bilinear`, in the dtype of `offset`.
+    Returns [N * Ho, Wo, G * K * 2] for `sample_bilinear`, in the dtype of `offset`.
     """
-    taps = np.asarray(taps, np.int32)
-    is_row, is_column = np.tile(np.array([[1, 0], [0, 1]], np.int32), len(taps))
-    rows, columns = rows[:, None, None] * is_row + taps.reshape(-1), columns[:, None] * is_column
+    samples = offset.shape[-1] // 2
+    taps = np.tile(np.asarray(taps, np.int32).reshape(-1), samples // len(taps))
+    is_row, is_column = np.tile(np.array([[1, 0], [0, 1]], np.int32), samples)
+    rows, columns = rows[:, None, None] * is_row + taps, columns[:, None] * is_column
     # By one sum in each shape: of two in the same, TensorFlow would make a constant as large as the offsets.
     positions = ops.reshape(offset + ops.cast(rows, offset.dtype), (-1, *ops.shape(offset)[2:]))
     return positions + ops.cast(columns, offset.dtype)

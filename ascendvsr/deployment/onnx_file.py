@@ -3,7 +3,7 @@
 import contextlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -182,27 +182,26 @@ def _resize_bilinear(graph, node, _name: str, _arguments: list) -> None:
     """
     from tf2onnx.onnx_opset.nn import Resize
 
-    (x, _), (output,) = node.input, node.output
-    shape, size = graph.get_shape(x), node.inputs[1]
+    shape, size = graph.get_shape(node.input[0]), node.inputs[1]
     if shape is None or -1 in shape[1:3] or not size.is_const():
         Resize.version_11(graph, node)  # by `sizes`, which runtimes compute
         return
     ratios = [Fraction(int(new), old) for new, old in zip(size.get_tensor_value(), shape[1:3], strict=True)]
+    scales = np.array([1, 1, *map(_rounded_up, ratios)], np.float32)
+    constants = {"roi": np.array([], np.float32), "scales": scales}
+    names = [graph.make_const(f"{node.name}_{name}", value).output[0] for name, value in constants.items()]
     aligned = node.get_attr_value("align_corners")
     attributes = {
         "mode": "linear",
         "coordinate_transformation_mode": "align_corners" if aligned else "half_pixel",
     }
-    scales = np.array([1, 1, *map(_rounded_up, ratios)], np.float32)
-    constants = {"roi": np.array([], np.float32), "scales": scales}
-    names = [graph.make_const(f"{node.name}_{name}", value).output[0] for name, value in constants.items()]
-    dtype, resized = graph.get_dtype(output), graph.get_shape(output)
-    graph.remove_node(node.name)
-    inputs = [_transposed(graph, x, _CHANNELS_FIRST), *names]
-    y = graph.make_node("Resize", inputs, attr=attributes, dtypes=[dtype], skip_conversion=True).output[0]
-    graph.make_node(
-        "Transpose", [y], attr={"perm": _CHANNELS_LAST}, outputs=[output], shapes=[resized], dtypes=[dtype]
-    )
+
+    def make(inputs: list[str], dtype) -> str:
+        inputs = [_transposed(graph, inputs[0], _CHANNELS_FIRST), *names]
+        resized = graph.make_node("Resize", inputs, attr=attributes, dtypes=[dtype], skip_conversion=True)
+        return resized.output[0]
+
+    _replace(graph, node, make)
 
 
 def _rounded_up(ratio: Fraction) -> np.float32:
@@ -213,10 +212,15 @@ def _rounded_up(ratio: Fraction) -> np.float32:
 def _standard_operation(graph, node, _name: str, _arguments: list) -> None:
     """Puts ONNX's operation in the place of the placeholder `node`."""
     facts = json.loads(node.get_attr_str("token"))
+    _replace(graph, node, lambda inputs, dtype: _MAKERS[facts["operation"]](graph, inputs, facts, dtype))
+
+
+def _replace(graph, node, make: Callable[[list[str], int], str]) -> None:
+    """Puts what `make(inputs, dtype)` names, channels first, in the place of `node`, whose channels are last."""
     inputs, (output,) = list(node.input), node.output
     dtype, shape = graph.get_dtype(output), graph.get_shape(output)
     graph.remove_node(node.name)
-    made = _MAKERS[facts["operation"]](graph, inputs, facts, dtype)
+    made = make(inputs, dtype)
     graph.make_node(
         "Transpose", [made], attr={"perm": _CHANNELS_LAST}, outputs=[output], shapes=[shape], dtypes=[dtype]
     )
